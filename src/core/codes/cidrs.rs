@@ -121,8 +121,8 @@ pub static RESERVED_RANGE: Code = Code {
     means: "A pod, service or node range touches 169.254.0.0/16, 172.30.0.0/16, 172.31.0.0/16 or \
             192.0.2.0/24. AKS uses these itself and forbids them for pods, services and the virtual \
             network, with BYOCNI too. 169.254.0.0/16 also holds the instance metadata service.",
-    matters: "Traffic to addresses in the overlap can end inside the platform. Microsoft does not \
-              support a cluster that uses them.",
+    matters: "Traffic to addresses in the overlap can end inside the platform, and AKS documents such a \
+              cluster as not allowed.",
     see: "kubectl get nodes -o wide\n\
           kubectl get servicecidrs\n\
           kubectl get configmap cilium-config -n kube-system -o yaml",

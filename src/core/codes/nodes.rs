@@ -154,8 +154,7 @@ pub static NODE_REPAIR_RISK: Code = Code {
     fix: "1. Do not start a CNI change now. If one is running, stop it at a safe point and finish it \
           later:\n\
           kubectl byocni resume\n\
-          2. Bring the node back, or let the repair end, before ten minutes of NotReady have passed \
-          on the next one.\n\
+          2. Bring the node back, or let the repair end, and check that it is Ready again.\n\
           3. Keep rollouts small, so that no node is without its agent for long: --max-parallel 1",
     sources: &["https://learn.microsoft.com/azure/aks/node-auto-repair"],
 };
