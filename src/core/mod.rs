@@ -1,7 +1,13 @@
 //! The pure room: captures become facts, facts become findings, findings become a report.
 //! No async, clock, environment, files, processes or printing here.
 pub mod capture;
+pub mod checks;
+pub mod cni;
 pub mod code;
+pub mod codes;
+pub mod facts;
 pub mod finding;
+pub mod judge;
 pub mod report;
 pub mod text;
+pub mod words;
