@@ -295,7 +295,10 @@ impl Workload {
     /// Whether a path of the node is mounted, or one below it.
     pub fn mounts(&self, path: &str) -> bool {
         let volumes = &self.spec.template.spec.volumes;
-        volumes.iter().filter_map(|v| v.host_path.as_ref()).any(|h| h.path.starts_with(path))
+        volumes
+            .iter()
+            .filter_map(|v| v.host_path.as_ref())
+            .any(|h| h.path.starts_with(path))
     }
 
     /// A container of the template.

@@ -6,7 +6,11 @@ use super::{Agent, BlockModel, Cni, Network, PLAIN};
 pub static ANTREA: Cni = Cni {
     id: "antrea",
     name: "Antrea",
-    agents: &[Agent { container: "antrea-agent", daemon_sets: &[], image_word: None }],
+    agents: &[Agent {
+        container: "antrea-agent",
+        daemon_sets: &[],
+        image_word: None,
+    }],
     operators: &["antrea-controller"],
     groups: &["crd.antrea.io"],
     node_annotations: &["node.antrea.io/"],

@@ -14,8 +14,14 @@ use crate::core::{
     report::Pool,
 };
 
-const POOL_FIELDS: &[&str] =
-    &["/spec/cidr", "/spec/blockSize", "/spec/disabled", "/spec/ipipMode", "/spec/vxlanMode", "/spec/nodeSelector"];
+const POOL_FIELDS: &[&str] = &[
+    "/spec/cidr",
+    "/spec/blockSize",
+    "/spec/disabled",
+    "/spec/ipipMode",
+    "/spec/vxlanMode",
+    "/spec/nodeSelector",
+];
 
 /// A pool, in the group that agents and the operator use.
 pub static IP_POOLS: Resource = Resource {
@@ -77,13 +83,23 @@ pub static TIGERA_STATUSES: Resource = Resource {
 pub static CALICO: Cni = Cni {
     id: "calico",
     name: "Calico",
-    agents: &[Agent { container: "calico-node", daemon_sets: &[], image_word: None }],
+    agents: &[Agent {
+        container: "calico-node",
+        daemon_sets: &[],
+        image_word: None,
+    }],
     operators: &["tigera-operator"],
     companions: &["calico-typha", "calico-kube-controllers"],
     groups: &["crd.projectcalico.org", "projectcalico.org"],
     up_reason: Some("CalicoIsUp"),
     node_annotations: &["projectcalico.org/"],
-    resources: &[&IP_POOLS, &IP_POOLS_V3, &BLOCK_AFFINITIES, &INSTALLATIONS, &TIGERA_STATUSES],
+    resources: &[
+        &IP_POOLS,
+        &IP_POOLS_V3,
+        &BLOCK_AFFINITIES,
+        &INSTALLATIONS,
+        &TIGERA_STATUSES,
+    ],
     config_map: Some("calico-config"),
     // docs.tigera.io, system requirements of 3.30 and later.
     oldest_kernel: |_| Some((5, 10)),
@@ -107,7 +123,13 @@ fn policy_only(capture: &Capture, agent: &Workload) -> Option<String> {
         return Some(format!("policy only, addresses come from {cni_type}"));
     }
     let backend = agent.container("calico-node")?.env("CALICO_NETWORKING_BACKEND");
-    let installs = agent.spec.template.spec.init_containers.iter().any(|c| c.name == "install-cni");
+    let installs = agent
+        .spec
+        .template
+        .spec
+        .init_containers
+        .iter()
+        .any(|c| c.name == "install-cni");
     (backend == Some("none") && !installs).then(|| "policy only (CALICO_NETWORKING_BACKEND=none)".to_string())
 }
 
@@ -115,25 +137,39 @@ fn policy_only(capture: &Capture, agent: &Workload) -> Option<String> {
 pub fn ip_pools(capture: &Capture) -> impl Iterator<Item = &Custom> {
     let old = capture.custom(&IP_POOLS);
     // With an aggregated API server the same pools are served in both groups.
-    let new = if old.is_empty() { capture.custom(&IP_POOLS_V3) } else { &[] };
+    let new = if old.is_empty() {
+        capture.custom(&IP_POOLS_V3)
+    } else {
+        &[]
+    };
     old.iter().chain(new)
 }
 
 /// The pools that the Installation asks for.
 pub fn installation_pools(capture: &Capture) -> Vec<(&str, &Value)> {
     let pools = installation(capture).and_then(|i| i.pointer("/spec/calicoNetwork/ipPools")?.as_array());
-    pools.into_iter().flatten().filter_map(|p| Some((p.get("cidr")?.as_str()?, p))).collect()
+    pools
+        .into_iter()
+        .flatten()
+        .filter_map(|p| Some((p.get("cidr")?.as_str()?, p)))
+        .collect()
 }
 
 fn network(look: &Look<'_>, notes: &mut Notes) -> Network {
     let capture = look.capture;
-    let calico_ipam = installation(capture).and_then(|i| i.text("/spec/cni/ipam/type")).unwrap_or("Calico");
+    let calico_ipam = installation(capture)
+        .and_then(|i| i.text("/spec/cni/ipam/type"))
+        .unwrap_or("Calico");
     let host_local = calico_ipam == "HostLocal" || uses_host_local(capture, look.namespace());
     let mut network = Network {
         pools_known: capture.knows(Source::Custom(IP_POOLS.name)),
         block_source: "BlockAffinity",
         blocks_known: capture.knows(Source::Custom(BLOCK_AFFINITIES.name)),
-        model: if host_local { BlockModel::Exclusive } else { BlockModel::Borrowing },
+        model: if host_local {
+            BlockModel::Exclusive
+        } else {
+            BlockModel::Borrowing
+        },
         needs_node_cidr: host_local,
         many_blocks: !host_local,
         mode: Some(if host_local { "host-local" } else { "calico-ipam" }.to_string()),
@@ -157,15 +193,25 @@ fn network(look: &Look<'_>, notes: &mut Notes) -> Network {
     if network.pools.is_empty() {
         network.pools = configured_pools(look);
     }
-    network.blocks = if host_local { look.node_cidrs() } else { affinities(capture, notes) };
+    network.blocks = if host_local {
+        look.node_cidrs()
+    } else {
+        affinities(capture, notes)
+    };
     network
 }
 
 /// Where no IPPool can be seen: what the Installation or the manifest asks for.
 fn configured_pools(look: &Look<'_>) -> Vec<Pool> {
-    let asked = installation_pools(look.capture).into_iter().filter_map(|(text, _)| {
-        Some(Pool { cidr: cidr::parse(text)?, mask_size: None, source: "Installation/default".into() })
-    });
+    let asked = installation_pools(look.capture)
+        .into_iter()
+        .filter_map(|(text, _)| {
+            Some(Pool {
+                cidr: cidr::parse(text)?,
+                mask_size: None,
+                source: "Installation/default".into(),
+            })
+        });
     let asked: Vec<Pool> = asked.collect();
     if !asked.is_empty() {
         return asked;
@@ -182,7 +228,9 @@ fn configured_pools(look: &Look<'_>) -> Vec<Pool> {
 
 /// A manifest may hand addresses out of `node.spec.podCIDR` (`"type": "host-local"`, `usePodCidr`).
 fn uses_host_local(capture: &Capture, namespace: &str) -> bool {
-    let config = capture.config_map(namespace, "calico-config").and_then(|c| c.get("cni_network_config"));
+    let config = capture
+        .config_map(namespace, "calico-config")
+        .and_then(|c| c.get("cni_network_config"));
     config.is_some_and(|text| text.contains("host-local"))
 }
 
@@ -190,11 +238,17 @@ fn affinities(capture: &Capture, notes: &mut Notes) -> BTreeMap<String, Vec<IpNe
     let mut blocks: BTreeMap<String, Vec<IpNet>> = BTreeMap::new();
     for affinity in capture.custom(&BLOCK_AFFINITIES) {
         let gone = affinity.text("/spec/deleted") == Some("true");
-        let (Some(node), Some(text)) = (affinity.text("/spec/node"), affinity.text("/spec/cidr")) else { continue };
+        let (Some(node), Some(text)) = (affinity.text("/spec/node"), affinity.text("/spec/cidr")) else {
+            continue;
+        };
         match cidr::parse(text) {
             Some(net) if !gone => blocks.entry(node.to_string()).or_default().push(net),
             Some(_) => {}
-            None => notes.unparsable(Subject::new("BlockAffinity", &affinity.meta.name), "spec.cidr", text),
+            None => notes.unparsable(
+                Subject::new("BlockAffinity", &affinity.meta.name),
+                "spec.cidr",
+                text,
+            ),
         }
     }
     blocks

@@ -20,7 +20,11 @@ pub static CILIUM_NODES: Resource = Resource {
     versions: &["v2"],
     plural: "ciliumnodes",
     kind: "CiliumNode",
-    keep: &["/spec/ipam/podCIDRs", "/spec/ipam/pools/allocated", "/status/ipam/operator-status"],
+    keep: &[
+        "/spec/ipam/podCIDRs",
+        "/spec/ipam/pools/allocated",
+        "/status/ipam/operator-status",
+    ],
 };
 
 /// A pool of `ipam: multi-pool`.
@@ -37,7 +41,11 @@ pub static POD_IP_POOLS: Resource = Resource {
 pub static CILIUM: Cni = Cni {
     id: "cilium",
     name: "Cilium",
-    agents: &[Agent { container: "cilium-agent", daemon_sets: &[], image_word: None }],
+    agents: &[Agent {
+        container: "cilium-agent",
+        daemon_sets: &[],
+        image_word: None,
+    }],
     operators: &["cilium-operator"],
     companions: &["cilium-envoy"],
     groups: &["cilium.io"],
@@ -47,7 +55,13 @@ pub static CILIUM: Cni = Cni {
     resources: &[&CILIUM_NODES, &POD_IP_POOLS],
     config_map: Some("cilium-config"),
     // 5.4 up to 1.17, 5.10 from 1.18 (docs.cilium.io, system requirements of each release).
-    oldest_kernel: |version| Some(if version.is_some_and(|v| v < (1, 18)) { (5, 4) } else { (5, 10) }),
+    oldest_kernel: |version| {
+        Some(if version.is_some_and(|v| v < (1, 18)) {
+            (5, 4)
+        } else {
+            (5, 10)
+        })
+    },
     chart: Some("cilium"),
     network,
     beside_another: chained,
@@ -57,7 +71,12 @@ pub static CILIUM: Cni = Cni {
 
 /// The agents' configuration.
 pub fn config<'a>(capture: &'a Capture, namespace: &str) -> Option<&'a ConfigMap> {
-    let any = || capture.config_maps.iter().find(|c| c.meta.name == "cilium-config");
+    let any = || {
+        capture
+            .config_maps
+            .iter()
+            .find(|c| c.meta.name == "cilium-config")
+    };
     capture.config_map(namespace, "cilium-config").or_else(any)
 }
 
@@ -75,7 +94,9 @@ fn network(look: &Look<'_>, notes: &mut Notes) -> Network {
     let mut network = Network {
         mode: config.is_some().then(|| mode.to_string()),
         block_source: "CiliumNode",
-        blocks_known: look.capture.knows(crate::core::capture::Source::Custom(CILIUM_NODES.name)),
+        blocks_known: look
+            .capture
+            .knows(crate::core::capture::Source::Custom(CILIUM_NODES.name)),
         model: BlockModel::Exclusive,
         // Network, broadcast, the node's cilium_host and the health endpoint.
         reserved_in_block: 4,
@@ -115,8 +136,16 @@ fn cluster_pools(config: Option<&ConfigMap>, notes: &mut Notes) -> Vec<Pool> {
     let subject = || Subject::namespaced("ConfigMap", &config.meta.namespace, &config.meta.name);
     let mut pools = vec![];
     for (cidr_key, mask_key, enabled) in [
-        ("cluster-pool-ipv4-cidr", "cluster-pool-ipv4-mask-size", "enable-ipv4"),
-        ("cluster-pool-ipv6-cidr", "cluster-pool-ipv6-mask-size", "enable-ipv6"),
+        (
+            "cluster-pool-ipv4-cidr",
+            "cluster-pool-ipv4-mask-size",
+            "enable-ipv4",
+        ),
+        (
+            "cluster-pool-ipv6-cidr",
+            "cluster-pool-ipv6-mask-size",
+            "enable-ipv6",
+        ),
     ] {
         // The chart writes the IPv6 default pool also where IPv6 is off.
         if config.get(enabled) == Some("false") {
@@ -131,7 +160,11 @@ fn cluster_pools(config: Option<&ConfigMap>, notes: &mut Notes) -> Vec<Pool> {
         });
         for text in cidr::words(config.get(cidr_key).unwrap_or_default()) {
             match cidr::parse(text) {
-                Some(cidr) => pools.push(Pool { cidr, mask_size: mask, source: source.clone() }),
+                Some(cidr) => pools.push(Pool {
+                    cidr,
+                    mask_size: mask,
+                    source: source.clone(),
+                }),
                 None => notes.unparsable(subject(), cidr_key, text),
             }
         }
@@ -143,7 +176,9 @@ fn multi_pools(capture: &Capture, notes: &mut Notes) -> Vec<Pool> {
     let mut pools = vec![];
     for pool in capture.custom(&POD_IP_POOLS) {
         for family in ["ipv4", "ipv6"] {
-            let mask = pool.pointer(&format!("/spec/{family}/maskSize")).and_then(|m| m.as_u64());
+            let mask = pool
+                .pointer(&format!("/spec/{family}/maskSize"))
+                .and_then(|m| m.as_u64());
             for text in pool.texts(&format!("/spec/{family}/cidrs")) {
                 match cidr::parse(text) {
                     Some(cidr) => pools.push(Pool {
@@ -168,7 +203,9 @@ fn blocks(capture: &Capture, notes: &mut Notes) -> BTreeMap<String, Vec<IpNet>> 
     for node in capture.custom(&CILIUM_NODES) {
         let mut own = vec![];
         let mut texts: Vec<&str> = node.texts("/spec/ipam/podCIDRs");
-        let allocated = node.pointer("/spec/ipam/pools/allocated").and_then(|a| a.as_array());
+        let allocated = node
+            .pointer("/spec/ipam/pools/allocated")
+            .and_then(|a| a.as_array());
         for pool in allocated.into_iter().flatten() {
             let cidrs = pool.get("cidrs").and_then(|c| c.as_array());
             texts.extend(cidrs.into_iter().flatten().filter_map(|c| c.as_str()));
@@ -190,7 +227,10 @@ fn blocks(capture: &Capture, notes: &mut Notes) -> BTreeMap<String, Vec<IpNet>> 
 fn block_errors(capture: &Capture) -> BTreeMap<String, String> {
     let errors = capture.custom(&CILIUM_NODES).iter().filter_map(|node| {
         let error = node.text("/status/ipam/operator-status/error")?;
-        Some((node.meta.name.to_string(), crate::core::text::Text::new(error).line(200)))
+        Some((
+            node.meta.name.to_string(),
+            crate::core::text::Text::new(error).line(200),
+        ))
     });
     errors.collect()
 }

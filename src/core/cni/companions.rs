@@ -7,7 +7,11 @@ pub static MULTUS: Cni = Cni {
     id: "multus",
     name: "Multus",
     role: Role::Companion,
-    agents: &[Agent { container: "kube-multus", daemon_sets: &[], image_word: None }],
+    agents: &[Agent {
+        container: "kube-multus",
+        daemon_sets: &[],
+        image_word: None,
+    }],
     groups: &["k8s.cni.cncf.io"],
     ..PLAIN
 };
@@ -17,7 +21,11 @@ pub static ISTIO_CNI: Cni = Cni {
     id: "istio-cni",
     name: "Istio CNI",
     role: Role::Companion,
-    agents: &[Agent { container: "install-cni", daemon_sets: &["istio-cni-node"], image_word: None }],
+    agents: &[Agent {
+        container: "install-cni",
+        daemon_sets: &["istio-cni-node"],
+        image_word: None,
+    }],
     ..PLAIN
 };
 
@@ -26,7 +34,11 @@ pub static LINKERD_CNI: Cni = Cni {
     id: "linkerd-cni",
     name: "Linkerd CNI",
     role: Role::Companion,
-    agents: &[Agent { container: "install-cni", daemon_sets: &["linkerd-cni"], image_word: None }],
+    agents: &[Agent {
+        container: "install-cni",
+        daemon_sets: &["linkerd-cni"],
+        image_word: None,
+    }],
     ..PLAIN
 };
 
@@ -35,7 +47,11 @@ pub static AZURE_NPM: Cni = Cni {
     id: "azure-npm",
     name: "Azure NPM",
     role: Role::Companion,
-    agents: &[Agent { container: "azure-npm", daemon_sets: &[], image_word: None }],
+    agents: &[Agent {
+        container: "azure-npm",
+        daemon_sets: &[],
+        image_word: None,
+    }],
     linux_only: false,
     ..PLAIN
 };

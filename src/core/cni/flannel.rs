@@ -14,7 +14,11 @@ use crate::core::{
 pub static FLANNEL: Cni = Cni {
     id: "flannel",
     name: "Flannel",
-    agents: &[Agent { container: "kube-flannel", daemon_sets: &[], image_word: None }],
+    agents: &[Agent {
+        container: "kube-flannel",
+        daemon_sets: &[],
+        image_word: None,
+    }],
     up_reason: Some("FlannelIsUp"),
     node_annotations: &["flannel.alpha.coreos.com/"],
     config_map: Some("kube-flannel-cfg"),
@@ -28,7 +32,11 @@ pub static FLANNEL: Cni = Cni {
 pub static CANAL: Cni = Cni {
     id: "canal",
     name: "Canal",
-    agents: &[Agent { container: "kube-flannel", daemon_sets: &["canal", "rke2-canal"], image_word: None }],
+    agents: &[Agent {
+        container: "kube-flannel",
+        daemon_sets: &["canal", "rke2-canal"],
+        image_word: None,
+    }],
     groups: &["crd.projectcalico.org"],
     up_reason: Some("FlannelIsUp"),
     node_annotations: &["flannel.alpha.coreos.com/"],
@@ -52,28 +60,44 @@ fn network(look: &Look<'_>, notes: &mut Notes) -> Network {
         ..Network::default()
     };
     let names = ["kube-flannel-cfg", "canal-config"];
-    let here = names.iter().find_map(|name| look.capture.config_map(look.namespace(), name));
-    let config = here.or_else(|| look.capture.config_maps.iter().find(|c| names.iter().any(|n| c.meta.name == **n)));
-    let Some((config, text)) = config.and_then(|c| Some((c, c.get("net-conf.json")?))) else { return network };
+    let here = names
+        .iter()
+        .find_map(|name| look.capture.config_map(look.namespace(), name));
+    let config = here.or_else(|| {
+        look.capture
+            .config_maps
+            .iter()
+            .find(|c| names.iter().any(|n| c.meta.name == **n))
+    });
+    let Some((config, text)) = config.and_then(|c| Some((c, c.get("net-conf.json")?))) else {
+        return network;
+    };
     let subject = || Subject::namespaced("ConfigMap", &config.meta.namespace, &config.meta.name);
     let Ok(conf) = serde_json::from_str::<Value>(text) else {
         notes.unparsable(subject(), "net-conf.json", text);
         return network;
     };
     network.pools_known = true;
-    network.mode = conf.pointer("/Backend/Type").and_then(Value::as_str).map(|t| crate::core::text::Text::new(t).line(40));
+    network.mode = conf
+        .pointer("/Backend/Type")
+        .and_then(Value::as_str)
+        .map(|t| crate::core::text::Text::new(t).line(40));
     let enabled = |key: &str| conf.get(key).and_then(Value::as_bool);
     // Flannel cuts nothing itself with the kube subnet manager: the mask is that of the nodes' own blocks.
     let mask_of = |v4: bool| {
         let nets = network.blocks.values().flatten();
-        nets.filter(|n| n.addr().is_ipv4() == v4).map(|n| n.prefix_len()).min()
+        nets.filter(|n| n.addr().is_ipv4() == v4)
+            .map(|n| n.prefix_len())
+            .min()
     };
     let masks = [mask_of(true), mask_of(false)];
     for (key, on, mask) in [
         ("Network", enabled("EnableIPv4") != Some(false), masks[0]),
         ("IPv6Network", enabled("EnableIPv6") == Some(true), masks[1]),
     ] {
-        let Some(text) = conf.get(key).and_then(Value::as_str).filter(|_| on) else { continue };
+        let Some(text) = conf.get(key).and_then(Value::as_str).filter(|_| on) else {
+            continue;
+        };
         match cidr::parse(text) {
             Some(cidr) => network.pools.push(Pool {
                 cidr,

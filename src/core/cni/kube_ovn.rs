@@ -22,7 +22,11 @@ pub static SUBNETS: Resource = Resource {
 pub static KUBE_OVN: Cni = Cni {
     id: "kube-ovn",
     name: "kube-ovn",
-    agents: &[Agent { container: "cni-server", daemon_sets: &["kube-ovn-cni"], image_word: Some("kube-ovn") }],
+    agents: &[Agent {
+        container: "cni-server",
+        daemon_sets: &["kube-ovn-cni"],
+        image_word: Some("kube-ovn"),
+    }],
     operators: &["kube-ovn-controller"],
     companions: &["ovs-ovn", "ovn-central", "kube-ovn-pinger"],
     groups: &["kubeovn.io"],
@@ -37,12 +41,17 @@ fn network(look: &Look<'_>, notes: &mut Notes) -> Network {
     let mut pools = vec![];
     for subnet in look.capture.custom(&SUBNETS) {
         // "join" carries nodes, not pods; subnets of other VPCs may overlap anything.
-        let foreign = subnet.text("/spec/vpc").is_some_and(|vpc| vpc != "ovn-cluster") || subnet.meta.name == "join";
+        let foreign =
+            subnet.text("/spec/vpc").is_some_and(|vpc| vpc != "ovn-cluster") || subnet.meta.name == "join";
         let blocks = subnet.text("/spec/cidrBlock").unwrap_or_default();
         for text in cidr::words(blocks).filter(|_| !foreign) {
             match cidr::parse(text) {
                 Some(cidr) => {
-                    pools.push(Pool { cidr, mask_size: None, source: format!("Subnet/{}", subnet.meta.name) });
+                    pools.push(Pool {
+                        cidr,
+                        mask_size: None,
+                        source: format!("Subnet/{}", subnet.meta.name),
+                    });
                 }
                 None => notes.unparsable(Subject::new("Subnet", &subnet.meta.name), "spec.cidrBlock", text),
             }

@@ -10,7 +10,11 @@ use crate::core::{
 pub static KUBE_ROUTER: Cni = Cni {
     id: "kube-router",
     name: "kube-router",
-    agents: &[Agent { container: "kube-router", daemon_sets: &[], image_word: None }],
+    agents: &[Agent {
+        container: "kube-router",
+        daemon_sets: &[],
+        image_word: None,
+    }],
     config_map: Some("kube-router-cfg"),
     node_annotations: &["kube-router.io/pod-cidr"],
     network,
@@ -22,7 +26,8 @@ fn network(look: &Look<'_>, notes: &mut Notes) -> Network {
     let mut blocks = look.node_cidrs();
     for node in look.nodes {
         let annotation = |key| node.node.meta.annotation(key);
-        let Some(text) = annotation("kube-router.io/pod-cidrs").or(annotation("kube-router.io/pod-cidr")) else {
+        let Some(text) = annotation("kube-router.io/pod-cidrs").or(annotation("kube-router.io/pod-cidr"))
+        else {
             continue;
         };
         let mut own = vec![];

@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use super::{
     capture::{Capture, Resource, Workload},
     checks::Check,
-    facts::{Notes, NodeFacts},
+    facts::{NodeFacts, Notes},
     report::Pool,
 };
 
@@ -145,7 +145,9 @@ impl Look<'_> {
     /// Every node's `spec.podCIDRs` as its blocks.
     pub fn node_cidrs(&self) -> BTreeMap<String, Vec<IpNet>> {
         let with_blocks = self.nodes.iter().filter(|n| !n.pod_cidrs.is_empty());
-        with_blocks.map(|n| (n.name.to_string(), n.pod_cidrs.clone())).collect()
+        with_blocks
+            .map(|n| (n.name.to_string(), n.pod_cidrs.clone()))
+            .collect()
     }
 }
 
@@ -166,15 +168,18 @@ pub(crate) const PLAIN: Cni = Cni {
     linux_only: true,
     oldest_kernel: |_| None,
     chart: None,
-    network: |_, _| Network { blocks_known: true, ..Network::default() },
+    network: |_, _| Network {
+        blocks_known: true,
+        ..Network::default()
+    },
     beside_another: |_, _| None,
     checks: &[],
 };
 
 /// Every CNI that is known by name. The order decides where marks are shared: Canal's DaemonSet has Calico's and
-/// Flannel's containers, and managed Cilium has Cilium's.
+/// Flannel's containers. (Azure CNI powered by Cilium is not here: its DaemonSet is Cilium's, and only the platform's
+/// labels tell.)
 pub const ALL: &[&Cni] = &[
-    &azure::AZURE_CILIUM,
     &azure::AZURE_CNI,
     &others::GKE_DATAPLANE_V2,
     &others::AMAZON_VPC,
@@ -224,8 +229,14 @@ impl Cni {
     }
 
     /// The agent's container in a DaemonSet of this CNI.
-    pub fn agent_container<'w>(&self, workload: &'w Workload) -> Option<&'w super::capture::workload::Container> {
-        let named = self.agents.iter().find_map(|agent| workload.container(agent.container));
+    pub fn agent_container<'w>(
+        &self,
+        workload: &'w Workload,
+    ) -> Option<&'w super::capture::workload::Container> {
+        let named = self
+            .agents
+            .iter()
+            .find_map(|agent| workload.container(agent.container));
         named.or_else(|| workload.spec.template.spec.containers.first())
     }
 }
@@ -234,17 +245,25 @@ impl Cni {
 /// such as `latest` is none.
 pub fn image_version(image: &str) -> Option<String> {
     let named = image.split_once('@').map_or(image, |(name, _)| name);
-    let tag = named.rsplit_once('/').map_or(named, |(_, last)| last).split_once(':')?.1;
+    let tag = named
+        .rsplit_once('/')
+        .map_or(named, |(_, last)| last)
+        .split_once(':')?
+        .1;
     let version = tag.strip_prefix('v').unwrap_or(tag);
     let digits = version.split(['-', '+', '_']).next().unwrap_or_default();
     let numbers: Vec<&str> = digits.split('.').collect();
-    let numeric = numbers.iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let numeric = numbers
+        .iter()
+        .all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     (numbers.len() >= 2 && numeric).then(|| version.to_string())
 }
 
 /// Major and minor of a version.
 pub fn minor_of(version: &str) -> Option<(u64, u64)> {
-    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
@@ -254,12 +273,21 @@ mod tests {
 
     #[test]
     fn a_version_is_read_from_a_tag() {
-        assert_eq!(image_version("quay.io/cilium/cilium:v1.19.6@sha256:ab").as_deref(), Some("1.19.6"));
-        assert_eq!(image_version("registry.example:5000/mirror/flannel:v0.28.4").as_deref(), Some("0.28.4"));
+        assert_eq!(
+            image_version("quay.io/cilium/cilium:v1.19.6@sha256:ab").as_deref(),
+            Some("1.19.6")
+        );
+        assert_eq!(
+            image_version("registry.example:5000/mirror/flannel:v0.28.4").as_deref(),
+            Some("0.28.4")
+        );
         assert_eq!(image_version("registry.example:5000/mirror/flannel"), None);
         assert_eq!(image_version("quay.io/cilium/cilium@sha256:ab"), None);
         assert_eq!(image_version("quay.io/cilium/cilium:latest"), None);
-        assert_eq!(image_version("calico/node:v3.31.3-hardened.1").as_deref(), Some("3.31.3-hardened.1"));
+        assert_eq!(
+            image_version("calico/node:v3.31.3-hardened.1").as_deref(),
+            Some("3.31.3-hardened.1")
+        );
     }
 
     #[test]

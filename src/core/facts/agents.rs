@@ -106,9 +106,15 @@ const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
 /// The start-up budget of an agent.
 pub fn budget(cni: &Cni, workload: &Workload) -> SignedDuration {
-    let probe = cni.agent_container(workload).and_then(|c| c.startup_probe.as_ref());
+    let probe = cni
+        .agent_container(workload)
+        .and_then(|c| c.startup_probe.as_ref());
     // Kubernetes' defaults: 3 tries, 10 seconds apart.
-    let seconds = probe.map(|p| p.failure_threshold.unwrap_or(3).saturating_mul(p.period_seconds.unwrap_or(10)));
+    let seconds = probe.map(|p| {
+        p.failure_threshold
+            .unwrap_or(3)
+            .saturating_mul(p.period_seconds.unwrap_or(10))
+    });
     seconds.map_or(DEFAULT_BUDGET, |s| SignedDuration::from_secs(s.clamp(0, 86_400)))
 }
 
@@ -121,23 +127,35 @@ pub fn of<'a>(
     taken_at: Timestamp,
     pods_known: bool,
 ) -> Vec<AgentFacts<'a>> {
-    let own = |pod: &&Pod| pod.meta.namespace == workload.meta.namespace && workload.selects(&pod.meta.labels);
+    let own =
+        |pod: &&Pod| pod.meta.namespace == workload.meta.namespace && workload.selects(&pod.meta.labels);
     let mut by_node: BTreeMap<&str, &Pod> = BTreeMap::new();
     let mut waiting_for_node = None;
     for pod in pods.iter().filter(own) {
         if pod.spec.node_name.is_empty() {
-            let why = pod.condition("PodScheduled").map(|c| c.message.line(160)).filter(|m| !m.is_empty());
+            let why = pod
+                .condition("PodScheduled")
+                .map(|c| c.message.line(160))
+                .filter(|m| !m.is_empty());
             waiting_for_node = why.or(waiting_for_node);
             continue;
         }
-        let rank = |p: &Pod| (p.meta.deletion_timestamp.is_none(), !p.finished(), p.meta.creation_timestamp);
+        let rank = |p: &Pod| {
+            (
+                p.meta.deletion_timestamp.is_none(),
+                !p.finished(),
+                p.meta.creation_timestamp,
+            )
+        };
         let place = by_node.entry(pod.spec.node_name.as_str()).or_insert(pod);
         if rank(pod) > rank(place) {
             *place = pod;
         }
     }
     let budget = budget(cni, workload);
-    let generation = workload.meta.annotation("deprecated.daemonset.template.generation");
+    let generation = workload
+        .meta
+        .annotation("deprecated.daemonset.template.generation");
     let judge = |node: &NodeFacts<'a>| {
         let pod = by_node.get(node.name).copied();
         let state = if node.is_virtual || (cni.linux_only && !node.linux) || node.ready == Ready::Lost {
@@ -149,21 +167,38 @@ pub fn of<'a>(
         } else if let Some(why) = scheduling::excluded(workload, node.node) {
             AgentState::Excluded { why }
         } else if node.young {
-            AgentState::Starting { waits: "the node has just joined".into() }
+            AgentState::Starting {
+                waits: "the node has just joined".into(),
+            }
         } else if let Some(taint) = scheduling::repelled(workload, node.node) {
-            let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
-            AgentState::Missing { why: format!("it does not tolerate the taint {}{value}:{}", taint.key, taint.effect) }
+            let value = if taint.value.is_empty() {
+                String::new()
+            } else {
+                format!("={}", taint.value)
+            };
+            AgentState::Missing {
+                why: format!(
+                    "it does not tolerate the taint {}{value}:{}",
+                    taint.key, taint.effect
+                ),
+            }
         } else if let Some(why) = &waiting_for_node {
-            AgentState::Missing { why: format!("its pod is not scheduled: {why}") }
+            AgentState::Missing {
+                why: format!("its pod is not scheduled: {why}"),
+            }
         } else {
-            AgentState::Missing { why: "the DaemonSet controller made no pod for it".into() }
+            AgentState::Missing {
+                why: "the DaemonSet controller made no pod for it".into(),
+            }
         };
         let container = pod.and_then(|p| agent_status(cni, p));
         AgentFacts {
             node: node.name,
             state,
             pod,
-            version: container.and_then(|c| image_version(&c.image)).or_else(|| pod.and_then(|p| spec_version(cni, p))),
+            version: container
+                .and_then(|c| image_version(&c.image))
+                .or_else(|| pod.and_then(|p| spec_version(cni, p))),
             started: pod.and_then(|p| configured_at(cni, p)),
             outdated: pod.is_some_and(|p| match (generation, p.meta.label("pod-template-generation")) {
                 (Some(wanted), Some(own)) => wanted != own,
@@ -175,18 +210,29 @@ pub fn of<'a>(
 }
 
 fn agent_status<'p>(cni: &Cni, pod: &'p Pod) -> Option<&'p ContainerStatus> {
-    pod.status.container_statuses.iter().find(|s| cni.agents.iter().any(|a| s.name == a.container))
+    pod.status
+        .container_statuses
+        .iter()
+        .find(|s| cni.agents.iter().any(|a| s.name == a.container))
 }
 
 fn spec_version(cni: &Cni, pod: &Pod) -> Option<String> {
-    let container = pod.spec.containers.iter().find(|c| cni.agents.iter().any(|a| c.name == a.container))?;
+    let container = pod
+        .spec
+        .containers
+        .iter()
+        .find(|c| cni.agents.iter().any(|a| c.name == a.container))?;
     image_version(&container.image)
 }
 
 /// When the running agent read its configuration. Cilium's agents read what their init container `config` wrote, and
 /// init containers do not run again when only the agent restarts.
 fn configured_at(cni: &Cni, pod: &Pod) -> Option<Timestamp> {
-    let init = pod.status.init_container_statuses.iter().find(|s| s.name == "config");
+    let init = pod
+        .status
+        .init_container_statuses
+        .iter()
+        .find(|s| s.name == "config");
     let by_init = init.and_then(|s| s.state.terminated.as_ref()?.finished_at);
     by_init.or_else(|| agent_status(cni, pod)?.state.running.as_ref()?.started_at)
 }
@@ -194,18 +240,34 @@ fn configured_at(cni: &Cni, pod: &Pod) -> Option<Timestamp> {
 /// What one agent pod does.
 pub fn state_of(pod: &Pod, taken_at: Timestamp, budget: SignedDuration) -> AgentState {
     let status = &pod.status;
-    let all = || status.init_container_statuses.iter().chain(&status.container_statuses);
+    let all = || {
+        status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses)
+    };
     if pod.ready() && pod.meta.deletion_timestamp.is_none() {
         let ends = status.container_statuses.iter().filter(|c| c.restart_count > 0);
-        let last = ends.filter_map(|c| c.last_state.terminated.as_ref()?.finished_at).max();
-        return AgentState::Ready { restarted: last.filter(|t| taken_at.duration_since(*t) < RECENT) };
+        let last = ends
+            .filter_map(|c| c.last_state.terminated.as_ref()?.finished_at)
+            .max();
+        return AgentState::Ready {
+            restarted: last.filter(|t| taken_at.duration_since(*t) < RECENT),
+        };
     }
     if let Some(container) = all().find(|c| waiting_reason(c).is_some_and(pulls)) {
         let waiting = container.state.waiting.clone().unwrap_or_default();
-        return AgentState::ImagePull { image: image_of(pod, container), reason: waiting.reason.line(60) };
+        return AgentState::ImagePull {
+            image: image_of(pod, container),
+            reason: waiting.reason.line(60),
+        };
     }
     if let Some(container) = all().find(|c| loops(c, taken_at)) {
-        let end = container.state.terminated.as_ref().or(container.last_state.terminated.as_ref());
+        let end = container
+            .state
+            .terminated
+            .as_ref()
+            .or(container.last_state.terminated.as_ref());
         return AgentState::CrashLooping {
             container: container.name.line(80),
             restarts: container.restart_count,
@@ -213,12 +275,26 @@ pub fn state_of(pod: &Pod, taken_at: Timestamp, budget: SignedDuration) -> Agent
         };
     }
     if pod.finished() {
-        let reason = if status.reason.is_empty() { &status.phase } else { &status.reason };
-        return AgentState::NotReady { why: format!("its pod has ended ({})", reason.line(60)) };
+        let reason = if status.reason.is_empty() {
+            &status.phase
+        } else {
+            &status.reason
+        };
+        return AgentState::NotReady {
+            why: format!("its pod has ended ({})", reason.line(60)),
+        };
     }
     let waits = waits_for(pod);
-    let young = pod.meta.creation_timestamp.is_some_and(|t| taken_at.duration_since(t) < budget);
-    if young || pod.meta.deletion_timestamp.is_some_and(|t| taken_at.duration_since(t) < DEFAULT_BUDGET) {
+    let young = pod
+        .meta
+        .creation_timestamp
+        .is_some_and(|t| taken_at.duration_since(t) < budget);
+    if young
+        || pod
+            .meta
+            .deletion_timestamp
+            .is_some_and(|t| taken_at.duration_since(t) < DEFAULT_BUDGET)
+    {
         return AgentState::Starting { waits };
     }
     AgentState::NotReady { why: waits }
@@ -248,14 +324,24 @@ fn loops(container: &ContainerStatus, taken_at: Timestamp) -> bool {
     if waiting_reason(container) == Some("CrashLoopBackOff") {
         return true;
     }
-    let end = container.state.terminated.as_ref().or(container.last_state.terminated.as_ref());
-    let recent = end.and_then(|e| e.finished_at).is_some_and(|t| taken_at.duration_since(t) < RECENT);
+    let end = container
+        .state
+        .terminated
+        .as_ref()
+        .or(container.last_state.terminated.as_ref());
+    let recent = end
+        .and_then(|e| e.finished_at)
+        .is_some_and(|t| taken_at.duration_since(t) < RECENT);
     !container.ready && container.restart_count >= 2 && recent && end.is_some_and(|e| e.exit_code != 0)
 }
 
 fn how_it_ended(end: &Terminated) -> String {
     let message = end.message.line(120);
-    let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+    let said = if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    };
     format!("exit code {} ({}){said}", end.exit_code, end.reason.line(40))
 }
 
@@ -263,7 +349,10 @@ fn how_it_ended(end: &Terminated) -> String {
 fn image_of(pod: &Pod, status: &ContainerStatus) -> String {
     let all = pod.spec.init_containers.iter().chain(&pod.spec.containers);
     let wanted = all.into_iter().find(|c| c.name == status.name).map(|c| &c.image);
-    wanted.filter(|i| !i.is_empty()).unwrap_or(&status.image).line(160)
+    wanted
+        .filter(|i| !i.is_empty())
+        .unwrap_or(&status.image)
+        .line(160)
 }
 
 /// What a pod that is not Ready waits for: its first container that is not done, init containers first.
@@ -289,7 +378,11 @@ fn waits_for(pod: &Pod) -> String {
 }
 
 fn init_done(container: &ContainerStatus) -> bool {
-    let ended_well = container.state.terminated.as_ref().is_some_and(|t| t.exit_code == 0);
+    let ended_well = container
+        .state
+        .terminated
+        .as_ref()
+        .is_some_and(|t| t.exit_code == 0);
     // A sidecar is an init container that goes on running.
     ended_well || container.ready
 }

@@ -25,7 +25,11 @@ impl Family {
 
 /// The family of a network.
 pub fn family(net: IpNet) -> Family {
-    if net.addr().is_ipv4() { Family::V4 } else { Family::V6 }
+    if net.addr().is_ipv4() {
+        Family::V4
+    } else {
+        Family::V6
+    }
 }
 
 /// The family of an address.
@@ -63,12 +67,14 @@ pub fn blocks_in(net: IpNet, mask: u8) -> u64 {
     if mask < net.prefix_len() || mask > net.max_prefix_len() {
         return 0;
     }
-    1u64.checked_shl(u32::from(mask - net.prefix_len())).unwrap_or(u64::MAX)
+    1u64.checked_shl(u32::from(mask - net.prefix_len()))
+        .unwrap_or(u64::MAX)
 }
 
 /// How many addresses a network has. Saturates.
 pub fn size(net: IpNet) -> u64 {
-    1u64.checked_shl(u32::from(net.max_prefix_len() - net.prefix_len())).unwrap_or(u64::MAX)
+    1u64.checked_shl(u32::from(net.max_prefix_len() - net.prefix_len()))
+        .unwrap_or(u64::MAX)
 }
 
 /// The smallest network that holds all of these addresses, one a family.
@@ -88,11 +94,15 @@ pub fn hulls(ips: impl IntoIterator<Item = IpAddr>) -> Vec<IpNet> {
     }
     let v4 = v4.and_then(|(low, high)| {
         let prefix = (low ^ high).leading_zeros() as u8;
-        Ipv4Net::new(Ipv4Addr::from(low), prefix).ok().map(|n| IpNet::V4(n.trunc()))
+        Ipv4Net::new(Ipv4Addr::from(low), prefix)
+            .ok()
+            .map(|n| IpNet::V4(n.trunc()))
     });
     let v6 = v6.and_then(|(low, high)| {
         let prefix = (low ^ high).leading_zeros() as u8;
-        Ipv6Net::new(Ipv6Addr::from(low), prefix).ok().map(|n| IpNet::V6(n.trunc()))
+        Ipv6Net::new(Ipv6Addr::from(low), prefix)
+            .ok()
+            .map(|n| IpNet::V6(n.trunc()))
     });
     v4.into_iter().chain(v6).collect()
 }
@@ -105,7 +115,10 @@ pub fn overlapping_pairs(nets: &[IpNet]) -> Vec<(usize, usize)> {
     let mut pairs = vec![];
     let mut open: Vec<usize> = vec![];
     for i in order {
-        while open.last().is_some_and(|holder| !nets[*holder].contains(&nets[i])) {
+        while open
+            .last()
+            .is_some_and(|holder| !nets[*holder].contains(&nets[i]))
+        {
             open.pop();
         }
         pairs.extend(open.iter().map(|holder| (*holder.min(&i), *holder.max(&i))));
@@ -154,7 +167,8 @@ mod tests {
 
     fn any_net() -> impl Strategy<Value = IpNet> {
         // Few distinct leading bits, so that overlaps happen.
-        let v4 = (0u32..16, 0u8..=32).prop_map(|(n, p)| IpNet::V4(Ipv4Net::new((n << 28).into(), p).expect("prefix")));
+        let v4 = (0u32..16, 0u8..=32)
+            .prop_map(|(n, p)| IpNet::V4(Ipv4Net::new((n << 28).into(), p).expect("prefix")));
         let v6 = (0u128..16, 0u8..=128)
             .prop_map(|(n, p)| IpNet::V6(Ipv6Net::new((n << 124).into(), p).expect("prefix")));
         prop_oneof![v4, v6].prop_map(|n| n.trunc())

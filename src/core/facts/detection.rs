@@ -58,20 +58,27 @@ pub fn of<'a>(
     let mut found = Detection::default();
     for workload in &capture.daemon_sets {
         // A DaemonSet that no node is meant to run says nothing about the cluster (desired 0 everywhere).
-        let known = cni::ALL.iter().find_map(|cni| Some((*cni, cni.evidence(workload)?)));
+        let known = cni::ALL
+            .iter()
+            .find_map(|cni| Some((*cni, cni.evidence(workload)?)));
         match known {
             Some((cni, evidence)) => found.add(capture, workload, cni, evidence),
-            None => found.unknown.extend(looks_like_cni(workload).map(|evidence| (workload, evidence))),
+            None => found
+                .unknown
+                .extend(looks_like_cni(workload).map(|evidence| (workload, evidence))),
         }
     }
     found.settle_managed(signs);
-    found.settle_rivals(capture);
+    found.settle_rivals();
     if found.main.is_none() {
-        found.main = embedded(capture, nodes, platform);
+        found.main = embedded(nodes, platform);
         found.without_workload = found.main.as_ref().map(|m| m.evidence.clone());
     }
     if found.main.is_none() && found.unknown.is_empty() {
         found.leftovers = leftovers(capture, nodes);
+        // Calico as a policy engine leaves Calico's marks.
+        let beside: Vec<&str> = found.companions.iter().map(|c| c.cni.id).collect();
+        found.leftovers.retain(|(cni, _)| !beside.contains(&cni.id));
         if found.leftovers.is_empty() {
             found.main = by_addresses(capture, nodes, platform);
             found.without_workload = found.main.as_ref().map(|m| m.evidence.clone());
@@ -84,7 +91,12 @@ pub fn of<'a>(
 impl<'a> Detection<'a> {
     fn add(&mut self, capture: &Capture, workload: &'a Workload, cni: &'static Cni, evidence: String) {
         let beside = (cni.beside_another)(capture, workload);
-        let detected = Detected { cni, workload: Some(workload), evidence, beside };
+        let detected = Detected {
+            cni,
+            workload: Some(workload),
+            evidence,
+            beside,
+        };
         if cni.role == Role::Companion || detected.beside.is_some() {
             self.companions.push(detected);
         } else if self.main.as_ref().is_some_and(|m| m.cni.id != cni.id) {
@@ -99,11 +111,16 @@ impl<'a> Detection<'a> {
         if !signs.iter().any(|s| s.cilium) {
             return;
         }
-        let evidence = signs.iter().find(|s| s.cilium).map(|s| s.evidence.clone()).unwrap_or_default();
+        let evidence = signs
+            .iter()
+            .find(|s| s.cilium)
+            .map(|s| s.evidence.clone())
+            .unwrap_or_default();
         let all = self.main.take().into_iter().chain(self.rivals.drain(..));
         // azure-cns is a part of it.
-        let (cilium, others): (Vec<_>, Vec<_>) =
-            all.filter(|d| d.cni.id != "azure-cni").partition(|d| d.cni.id == "cilium");
+        let (cilium, others): (Vec<_>, Vec<_>) = all
+            .filter(|d| d.cni.id != "azure-cni")
+            .partition(|d| d.cni.id == "cilium");
         self.rivals = others;
         self.main = Some(Detected {
             cni: &azure::AZURE_CILIUM,
@@ -113,21 +130,25 @@ impl<'a> Detection<'a> {
         });
     }
 
-    /// A chained plugin with nothing to chain behind gives the addresses itself, as far as we can tell; and the
-    /// platform's own CNI is the main one among several.
-    fn settle_rivals(&mut self, capture: &Capture) {
-        if let Some(i) = self.rivals.iter().position(|d| d.cni.role == Role::Managed)
-            && self.main.as_ref().is_some_and(|m| m.cni.role == Role::Primary)
-        {
-            std::mem::swap(&mut self.rivals[i], self.main.as_mut().unwrap_or(&mut self.companions[0]));
+    /// Among several the platform's own CNI is the main one: it is what must not be touched.
+    fn settle_rivals(&mut self) {
+        let platforms = self.rivals.iter().position(|d| d.cni.role == Role::Managed);
+        match (self.main.take(), platforms) {
+            (Some(main), Some(i)) if main.cni.role == Role::Primary => {
+                self.main = Some(std::mem::replace(&mut self.rivals[i], main));
+            }
+            (main, _) => self.main = main,
         }
-        let _ = capture;
     }
 
     fn add_workloads(&mut self, capture: &'a Capture) {
         let Some(main) = &self.main else { return };
         let named = |names: &[&str], w: &Workload| names.iter().any(|n| w.meta.name == **n);
-        self.operators = capture.deployments.iter().filter(|d| named(main.cni.operators, d)).collect();
+        self.operators = capture
+            .deployments
+            .iter()
+            .filter(|d| named(main.cni.operators, d))
+            .collect();
         let companions = capture.daemon_sets.iter().chain(&capture.deployments);
         self.helpers = companions.filter(|w| named(main.cni.companions, w)).collect();
     }
@@ -136,8 +157,14 @@ impl<'a> Detection<'a> {
     pub fn objects(&self, capture: &'a Capture) -> impl Iterator<Item = &'a Meta> {
         let agent = self.main.as_ref().and_then(|m| m.workload);
         let config = self.main.as_ref().and_then(|m| m.cni.config_map);
-        let configs = capture.config_maps.iter().filter(move |c| config.is_some_and(|name| c.meta.name == name));
-        let workloads = agent.into_iter().chain(self.operators.clone()).chain(self.helpers.clone());
+        let configs = capture
+            .config_maps
+            .iter()
+            .filter(move |c| config.is_some_and(|name| c.meta.name == name));
+        let workloads = agent
+            .into_iter()
+            .chain(self.operators.clone())
+            .chain(self.helpers.clone());
         workloads.map(|w| &w.meta).chain(configs.map(|c| &c.meta))
     }
 
@@ -149,7 +176,10 @@ impl<'a> Detection<'a> {
             return None;
         }
         if let Some(release) = release {
-            return Some(format!("{} is Helm release {}/{}", main.cni.name, release.release.namespace, release.release.name));
+            return Some(format!(
+                "{} is Helm release {}/{}",
+                main.cni.name, release.release.namespace, release.release.name
+            ));
         }
         let image = &main.cni.agent_container(workload)?.image;
         let platforms_own = image.starts_with("mcr.microsoft.com/") || image.contains(".gcr.io/gke-release");
@@ -164,7 +194,9 @@ impl<'a> Detection<'a> {
 
     /// Who manages the main CNI, in a word.
     pub fn managed_by(&self, capture: &'a Capture, release: Option<&ReleaseFacts>) -> String {
-        let Some(main) = &self.main else { return String::new() };
+        let Some(main) = &self.main else {
+            return String::new();
+        };
         if main.cni.role == Role::Managed || !self.signs.is_empty() {
             return "platform".into();
         }
@@ -187,26 +219,45 @@ impl<'a> Detection<'a> {
 fn looks_like_cni(workload: &Workload) -> Option<String> {
     let named_like = |word: &str| workload.meta.name.contains(word);
     // Parts of known products and tools that only read or clean the folders.
-    let known_part = ["cilium-node-init", "calico-windows", "kube-proxy", "node-problem-detector", "azure-"];
+    let known_part = [
+        "cilium-node-init",
+        "calico-windows",
+        "kube-proxy",
+        "node-problem-detector",
+        "azure-",
+    ];
     if known_part.iter().any(|p| workload.meta.name.starts_with(p)) || named_like("csi") {
         return None;
     }
-    let folder = ["/etc/cni", "/opt/cni"].into_iter().find(|path| workload.mounts(path))?;
+    let folder = ["/etc/cni", "/opt/cni"]
+        .into_iter()
+        .find(|path| workload.mounts(path))?;
     Some(format!(
         "DaemonSet {}/{} mounts {folder} of the node (image {})",
         workload.meta.namespace,
         workload.meta.name,
-        workload.spec.template.spec.containers.first().map(|c| c.image.line(80)).unwrap_or_default()
+        workload
+            .spec
+            .template
+            .spec
+            .containers
+            .first()
+            .map(|c| c.image.line(80))
+            .unwrap_or_default()
     ))
 }
 
 /// k3s and rke2 carry Flannel in their own process: annotations on nodes and no workload.
-fn embedded<'a>(capture: &Capture, nodes: &[NodeFacts<'a>], platform: &str) -> Option<Detected<'a>> {
-    let _ = capture;
+fn embedded<'a>(nodes: &[NodeFacts<'a>], platform: &str) -> Option<Detected<'a>> {
     if !matches!(platform, "k3s" | "rke2") {
         return None;
     }
-    let annotated = |n: &&NodeFacts<'_>| n.node.meta.annotation("flannel.alpha.coreos.com/backend-type").is_some();
+    let annotated = |n: &&NodeFacts<'_>| {
+        n.node
+            .meta
+            .annotation("flannel.alpha.coreos.com/backend-type")
+            .is_some()
+    };
     let count = nodes.iter().filter(annotated).count();
     (count > 0).then(|| Detected {
         cni: &flannel::FLANNEL,
@@ -233,15 +284,24 @@ fn by_addresses<'a>(capture: &Capture, nodes: &[NodeFacts<'a>], platform: &str) 
     }
     let network = super::cidr::hulls(nodes.iter().flat_map(|n| n.internal_ips.iter().copied()));
     let host: BTreeMap<&str, &NodeFacts<'_>> = nodes.iter().map(|n| (n.name, n)).collect();
-    let inside = capture.pod_rows.iter().filter(|row| row.state == PodState::Running).find(|row| {
-        let own = host.get(&*row.node).is_some_and(|n| row.ips().any(|ip| n.internal_ips.contains(&ip)));
-        // The nodes' own subnet is not known; the /16 around a node is near enough to tell it from an overlay.
-        !own && row.ips().any(|ip| network.iter().any(|net| near(*net, ip)))
-    })?;
+    let inside = capture
+        .pod_rows
+        .iter()
+        .filter(|row| row.state == PodState::Running)
+        .find(|row| {
+            let own = host
+                .get(&*row.node)
+                .is_some_and(|n| row.ips().any(|ip| n.internal_ips.contains(&ip)));
+            // The nodes' own subnet is not known; the /16 around a node is near enough to tell it from an overlay.
+            !own && row.ips().any(|ip| network.iter().any(|net| near(*net, ip)))
+        })?;
     Some(Detected {
         cni: &azure::AZURE_CNI_PLAIN,
         workload: None,
-        evidence: format!("pods have addresses of the nodes' own network ({}) and no CNI workload is there", inside.name),
+        evidence: format!(
+            "pods have addresses of the nodes' own network ({}) and no CNI workload is there",
+            inside.name
+        ),
         beside: None,
     })
 }
@@ -253,14 +313,20 @@ fn near(net: ipnet::IpNet, ip: std::net::IpAddr) -> bool {
 
 /// Traces of named CNIs on Ready nodes where no CNI has a workload.
 fn leftovers(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<(&'static Cni, Vec<String>)> {
-    let ready: Vec<_> = nodes.iter().filter(|n| n.linux && !n.is_virtual && n.ready == Ready::Yes).collect();
+    let ready: Vec<_> = nodes
+        .iter()
+        .filter(|n| n.linux && !n.is_virtual && n.ready == Ready::Yes)
+        .collect();
     if ready.is_empty() {
         return vec![];
     }
     let traces = |cni: &'static Cni| {
         let mut traces = vec![];
         let says_up = |n: &&&NodeFacts<'_>| {
-            let reason = n.network_unavailable().filter(|c| c.status == "False").map(|c| c.reason.as_str());
+            let reason = n
+                .network_unavailable()
+                .filter(|c| c.status == "False")
+                .map(|c| c.reason.as_str());
             cni.up_reason.is_some() && reason == cni.up_reason
         };
         let up = ready.iter().filter(says_up).count();
@@ -275,19 +341,34 @@ fn leftovers(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<(&'static Cni, V
             }
         }
         let objects: usize = cni.resources.iter().map(|r| capture.custom(r).len()).sum();
-        let crds = capture.crds.iter().filter(|c| cni.groups.iter().any(|g| c.meta.name.ends_with(&format!(".{g}"))));
+        let crds = capture
+            .crds
+            .iter()
+            .filter(|c| cni.groups.iter().any(|g| c.meta.name.ends_with(&format!(".{g}"))));
         let crds = crds.count();
         if objects > 0 {
-            let kinds: Vec<_> =
-                cni.resources.iter().filter(|r| !capture.custom(r).is_empty()).map(|r| r.kind).collect();
+            let kinds: Vec<_> = cni
+                .resources
+                .iter()
+                .filter(|r| !capture.custom(r).is_empty())
+                .map(|r| r.kind)
+                .collect();
             traces.push(format!("{objects} objects of {}", kinds.join(", ")));
         }
         if crds > 0 {
-            traces.push(format!("{crds} CustomResourceDefinitions of {}", cni.groups.join(", ")));
+            traces.push(format!(
+                "{crds} CustomResourceDefinitions of {}",
+                cni.groups.join(", ")
+            ));
         }
         traces
     };
     // Canal's marks are Flannel's and Calico's.
-    let primary = cni::ALL.iter().filter(|c| c.role == Role::Primary && c.id != "canal");
-    primary.map(|cni| (*cni, traces(cni))).filter(|(_, traces)| !traces.is_empty()).collect()
+    let primary = cni::ALL
+        .iter()
+        .filter(|c| c.role == Role::Primary && c.id != "canal");
+    primary
+        .map(|cni| (*cni, traces(cni)))
+        .filter(|(_, traces)| !traces.is_empty())
+        .collect()
 }

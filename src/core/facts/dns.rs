@@ -25,13 +25,23 @@ pub struct DnsFacts<'a> {
 /// Finds cluster DNS: the Service `kube-system/kube-dns`, else the one labelled `k8s-app=kube-dns`.
 pub fn of(capture: &Capture) -> DnsFacts<'_> {
     let in_system = |s: &&Service| s.meta.namespace == "kube-system";
-    let named = capture.services.iter().filter(in_system).find(|s| s.meta.name == "kube-dns");
+    let named = capture
+        .services
+        .iter()
+        .filter(in_system)
+        .find(|s| s.meta.name == "kube-dns");
     // NodeLocal DNS adds kube-dns-upstream with the same label, without being what pods ask.
     let labelled = || {
-        let marked = capture.services.iter().filter(in_system).filter(|s| s.meta.label("k8s-app") == Some("kube-dns"));
+        let marked = capture
+            .services
+            .iter()
+            .filter(in_system)
+            .filter(|s| s.meta.label("k8s-app") == Some("kube-dns"));
         marked.into_iter().find(|s| s.meta.name != "kube-dns-upstream")
     };
-    let Some(service) = named.or_else(labelled) else { return DnsFacts::default() };
+    let Some(service) = named.or_else(labelled) else {
+        return DnsFacts::default();
+    };
     let selector = &service.spec.selector;
     let behind = |w: &&Workload| {
         w.meta.namespace == service.meta.namespace && selects(selector, &w.spec.template.meta.labels)
@@ -40,8 +50,12 @@ pub fn of(capture: &Capture) -> DnsFacts<'_> {
         s.meta.namespace == service.meta.namespace
             && s.meta.label("kubernetes.io/service-name") == Some(service.meta.name.as_str())
     });
-    let endpoints = slices.flat_map(|s| &s.endpoints).filter(|e| e.conditions.ready != Some(false));
-    let mut addresses: Vec<&str> = endpoints.flat_map(|e| e.addresses.iter().map(|a| a.as_str())).collect();
+    let endpoints = slices
+        .flat_map(|s| &s.endpoints)
+        .filter(|e| e.conditions.ready != Some(false));
+    let mut addresses: Vec<&str> = endpoints
+        .flat_map(|e| e.addresses.iter().map(|a| a.as_str()))
+        .collect();
     addresses.sort_unstable();
     addresses.dedup();
     DnsFacts {

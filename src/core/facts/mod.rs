@@ -89,8 +89,11 @@ impl<'a> Facts<'a> {
     /// Reads a capture.
     pub fn of(capture: &'a Capture, asked: &'a Asked) -> Self {
         let mut notes = Notes::default();
-        let mut nodes: Vec<NodeFacts<'a>> =
-            capture.nodes.iter().map(|n| NodeFacts::of(n, capture.taken_at, &mut notes)).collect();
+        let mut nodes: Vec<NodeFacts<'a>> = capture
+            .nodes
+            .iter()
+            .map(|n| NodeFacts::of(n, capture.taken_at, &mut notes))
+            .collect();
         nodes.sort_by_key(|n| n.name);
         let named = platform::name(capture, &nodes);
         let kube_proxy = ranges::kube_proxy(capture, named.0, &mut notes);
@@ -98,7 +101,11 @@ impl<'a> Facts<'a> {
         let mut detection = detection::of(capture, &nodes, named.0, &signs);
         let network = match &detection.main {
             Some(main) => {
-                let look = Look { capture, agent: main.workload, nodes: &nodes };
+                let look = Look {
+                    capture,
+                    agent: main.workload,
+                    nodes: &nodes,
+                };
                 (main.cni.network)(&look, &mut notes)
             }
             None => Network::default(),
@@ -112,7 +119,11 @@ impl<'a> Facts<'a> {
         let platform = platform::of(capture, &nodes, named, &signs, &brought);
         detection.signs = signs;
         let agents = match &detection.main {
-            Some(Detected { cni, workload: Some(workload), .. }) => agents::of(
+            Some(Detected {
+                cni,
+                workload: Some(workload),
+                ..
+            }) => agents::of(
                 cni,
                 workload,
                 &nodes,
@@ -153,11 +164,14 @@ impl<'a> Facts<'a> {
     /// Nodes that a CNI's agent is expected on: Linux with a machine of their own, not left out by the DaemonSet.
     pub fn served_nodes(&self) -> impl Iterator<Item = (&NodeFacts<'a>, Option<&AgentFacts<'a>>)> {
         let agents: BTreeMap<&str, &AgentFacts<'a>> = self.agents.iter().map(|a| (a.node, a)).collect();
-        self.nodes.iter().filter(|n| n.linux && !n.is_virtual).filter_map(move |n| {
-            let agent = agents.get(n.name).copied();
-            let excluded = agent.is_some_and(|a| matches!(a.state, AgentState::Excluded { .. }));
-            (!excluded).then_some((n, agent))
-        })
+        self.nodes
+            .iter()
+            .filter(|n| n.linux && !n.is_virtual)
+            .filter_map(move |n| {
+                let agent = agents.get(n.name).copied();
+                let excluded = agent.is_some_and(|a| matches!(a.state, AgentState::Excluded { .. }));
+                (!excluded).then_some((n, agent))
+            })
     }
 
     /// Whether a new pod on this node would get a working network, as far as node and agent go.

@@ -74,7 +74,11 @@ impl<'a> NodeFacts<'a> {
         let mut pod_cidrs = vec![];
         let single = [&node.spec.pod_cidr];
         let listed: Vec<_> = node.spec.pod_cidrs.iter().filter(|c| !c.is_empty()).collect();
-        let texts = if listed.is_empty() { single.into_iter().filter(|c| !c.is_empty()).collect() } else { listed };
+        let texts = if listed.is_empty() {
+            single.into_iter().filter(|c| !c.is_empty()).collect()
+        } else {
+            listed
+        };
         for text in texts {
             match cidr::parse(text) {
                 Some(net) => pod_cidrs.push(net),
@@ -95,7 +99,10 @@ impl<'a> NodeFacts<'a> {
             linux: operating_system(node) != "windows",
             is_virtual: is_virtual(node),
             ready: ready(node.condition("Ready")),
-            young: node.meta.creation_timestamp.is_some_and(|t| taken_at.duration_since(t) < NODE_BUDGET),
+            young: node
+                .meta
+                .creation_timestamp
+                .is_some_and(|t| taken_at.duration_since(t) < NODE_BUDGET),
             internal_ips,
             pod_cidrs,
             max_pods: node.status.allocatable.pods.parse().ok(),
@@ -124,31 +131,48 @@ impl<'a> NodeFacts<'a> {
 
     /// The kernel as numbers: `5.15.0-1075-azure` is (5, 15).
     pub fn kernel(&self) -> Option<(u32, u32)> {
-        let mut parts = self.node.status.node_info.kernel_version.split(|c: char| !c.is_ascii_digit());
+        let mut parts = self
+            .node
+            .status
+            .node_info
+            .kernel_version
+            .split(|c: char| !c.is_ascii_digit());
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
     }
 }
 
 fn operating_system(node: &Node) -> &str {
     let said = node.status.node_info.operating_system.as_str();
-    if said.is_empty() { node.meta.label("kubernetes.io/os").unwrap_or("linux") } else { said }
+    if said.is_empty() {
+        node.meta.label("kubernetes.io/os").unwrap_or("linux")
+    } else {
+        said
+    }
 }
 
 fn is_virtual(node: &Node) -> bool {
     node.meta.label("type") == Some("virtual-kubelet")
         || node.meta.label("eks.amazonaws.com/compute-type") == Some("fargate")
         || node.meta.label("kubernetes.azure.com/virtual-kubelet").is_some()
-        || node.spec.taints.iter().any(|t| t.key == "virtual-kubelet.io/provider")
+        || node
+            .spec
+            .taints
+            .iter()
+            .any(|t| t.key == "virtual-kubelet.io/provider")
 }
 
 /// The kubelet writes the runtime's words into the condition's message; these have been stable since Kubernetes 1.8.
 fn ready(condition: Option<&Condition>) -> Ready {
-    let Some(condition) = condition else { return Ready::Never };
+    let Some(condition) = condition else {
+        return Ready::Never;
+    };
     match condition.status.as_str() {
         "True" => Ready::Yes,
         "False" => {
             let said = |words| condition.message.contains(words);
-            let network = said("NetworkPluginNotReady") || said("cni plugin not initialized") || said("cni config uninitialized");
+            let network = said("NetworkPluginNotReady")
+                || said("cni plugin not initialized")
+                || said("cni config uninitialized");
             if network { Ready::NoNetwork } else { Ready::No }
         }
         _ => Ready::Lost,

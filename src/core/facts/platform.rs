@@ -25,8 +25,14 @@ const MANAGED_LABELS: &[&str] = &[
 ];
 
 /// DaemonSets that only a managed network has.
-const MANAGED_WORKLOADS: &[&str] =
-    &["azure-cns", "azure-cns-win", "azure-cni-networkmonitor", "azure-iptables-monitor", "aws-node", "anetd"];
+const MANAGED_WORKLOADS: &[&str] = &[
+    "azure-cns",
+    "azure-cns-win",
+    "azure-cni-networkmonitor",
+    "azure-iptables-monitor",
+    "aws-node",
+    "anetd",
+];
 
 /// A sign that the platform runs the CNI.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,31 +53,61 @@ pub fn name(capture: &Capture, nodes: &[NodeFacts<'_>]) -> (&'static str, Vec<St
     };
     let label = |key: &'static str| node_mark(&format!("label {key}"), &|n| n.node.meta.label(key).is_some());
     let provider = |prefix: &'static str| {
-        node_mark(&format!("providerID {prefix}…"), &|n| n.node.spec.provider_id.starts_with(prefix))
+        node_mark(&format!("providerID {prefix}…"), &|n| {
+            n.node.spec.provider_id.starts_with(prefix)
+        })
     };
     let annotation = |prefix: &'static str| {
-        node_mark(&format!("annotation {prefix}…"), &|n| has_annotation(&n.node.meta, prefix))
+        node_mark(&format!("annotation {prefix}…"), &|n| {
+            has_annotation(&n.node.meta, prefix)
+        })
     };
     let version = |word: &'static str| {
-        node_mark(&format!("kubelet version with {word}"), &|n| n.node.status.node_info.kubelet_version.contains(word))
+        node_mark(&format!("kubelet version with {word}"), &|n| {
+            n.node.status.node_info.kubelet_version.contains(word)
+        })
     };
     let server = |suffix: &'static str| {
-        let host = capture.server.as_deref()?.split("://").last()?.split(['/', ':']).next()?;
+        let host = capture
+            .server
+            .as_deref()?
+            .split("://")
+            .last()?
+            .split(['/', ':'])
+            .next()?;
         host.ends_with(suffix).then(|| format!("API server at *{suffix}"))
     };
     let kubeadm_config = || {
-        capture.config_map("kube-system", "kubeadm-config").map(|_| "ConfigMap kube-system/kubeadm-config".to_string())
+        capture
+            .config_map("kube-system", "kubeadm-config")
+            .map(|_| "ConfigMap kube-system/kubeadm-config".to_string())
     };
     let marks: [(&'static str, Vec<Option<String>>); 9] = [
-        ("aks", vec![label("kubernetes.azure.com/cluster"), server(".azmk8s.io")]),
-        ("eks", vec![label("eks.amazonaws.com/nodegroup"), version("-eks-"), server(".eks.amazonaws.com")]),
-        ("gke", vec![label("cloud.google.com/gke-nodepool"), version("-gke.")]),
+        (
+            "aks",
+            vec![label("kubernetes.azure.com/cluster"), server(".azmk8s.io")],
+        ),
+        (
+            "eks",
+            vec![
+                label("eks.amazonaws.com/nodegroup"),
+                version("-eks-"),
+                server(".eks.amazonaws.com"),
+            ],
+        ),
+        (
+            "gke",
+            vec![label("cloud.google.com/gke-nodepool"), version("-gke.")],
+        ),
         ("kind", vec![provider("kind://")]),
         ("rke2", vec![version("+rke2"), annotation("rke2.io/")]),
         ("k3s", vec![version("+k3s"), annotation("k3s.io/")]),
         ("k0s", vec![version("+k0s"), annotation("k0s.k0sproject.io/")]),
         ("azure", vec![provider("azure://")]),
-        ("kubeadm", vec![annotation("kubeadm.alpha.kubernetes.io/"), kubeadm_config()]),
+        (
+            "kubeadm",
+            vec![annotation("kubeadm.alpha.kubernetes.io/"), kubeadm_config()],
+        ),
     ];
     let found = marks.into_iter().find_map(|(name, evidence)| {
         let evidence: Vec<String> = evidence.into_iter().flatten().collect();
@@ -88,13 +124,22 @@ fn has_annotation(meta: &Meta, prefix: &str) -> bool {
 pub fn managed_signs(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<ManagedSign> {
     let mut signs = vec![];
     for key in MANAGED_LABELS {
-        let with: Vec<_> = nodes.iter().filter_map(|n| Some((n.name, n.node.meta.label(key)?))).collect();
-        let Some((node, value)) = with.first() else { continue };
+        let with: Vec<_> = nodes
+            .iter()
+            .filter_map(|n| Some((n.name, n.node.meta.label(key)?)))
+            .collect();
+        let Some((node, value)) = with.first() else {
+            continue;
+        };
         if *value == "false" {
             continue;
         }
         signs.push(ManagedSign {
-            evidence: format!("label {key}={value} on {} of {} nodes ({node})", with.len(), nodes.len()),
+            evidence: format!(
+                "label {key}={value} on {} of {} nodes ({node})",
+                with.len(),
+                nodes.len()
+            ),
             cilium: *key == "kubernetes.azure.com/ebpf-dataplane" && *value == "cilium",
             overlay: key.contains("overlay") || *value == "overlay",
         });
@@ -102,7 +147,10 @@ pub fn managed_signs(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<ManagedS
     for workload in &capture.daemon_sets {
         signs.extend(managed_workload(workload));
     }
-    let nnc = capture.crds.iter().find(|c| c.meta.name.ends_with(".acn.azure.com"));
+    let nnc = capture
+        .crds
+        .iter()
+        .find(|c| c.meta.name.ends_with(".acn.azure.com"));
     signs.extend(nnc.map(|crd| ManagedSign {
         evidence: format!("CustomResourceDefinition {}", crd.meta.name),
         cilium: false,
@@ -113,21 +161,36 @@ pub fn managed_signs(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<ManagedS
 
 fn managed_workload(workload: &Workload) -> Option<ManagedSign> {
     let (namespace, name) = (&workload.meta.namespace, &workload.meta.name);
-    let plain = |evidence| ManagedSign { evidence, cilium: false, overlay: false };
+    let plain = |evidence| ManagedSign {
+        evidence,
+        cilium: false,
+        overlay: false,
+    };
     if MANAGED_WORKLOADS.iter().any(|n| name == *n) {
         return Some(plain(format!("DaemonSet {namespace}/{name}")));
     }
     let agent = workload.container("cilium-agent")?;
-    let cilium = |evidence| Some(ManagedSign { evidence, cilium: true, overlay: false });
+    let cilium = |evidence| {
+        Some(ManagedSign {
+            evidence,
+            cilium: true,
+            overlay: false,
+        })
+    };
     if agent.image.starts_with("mcr.microsoft.com/") {
-        return cilium(format!("DaemonSet {namespace}/{name} runs {}", agent.image.line(100)));
+        return cilium(format!(
+            "DaemonSet {namespace}/{name} runs {}",
+            agent.image.line(100)
+        ));
     }
     let label = |meta: &Meta| {
         meta.label("kubernetes.azure.com/managedby") == Some("aks")
             || meta.label("kubernetes.azure.com/ebpf-dataplane") == Some("cilium")
     };
     if label(&workload.meta) || label(&workload.spec.template.meta) {
-        return cilium(format!("DaemonSet {namespace}/{name} is labelled as managed by AKS"));
+        return cilium(format!(
+            "DaemonSet {namespace}/{name} is labelled as managed by AKS"
+        ));
     }
     None
 }
@@ -169,7 +232,9 @@ pub fn of(
         evidence.push(plugin.to_string());
         Byocni::Unknown
     } else if !linux.is_empty() && without_network == linux.len() {
-        evidence.push(format!("all {without_network} Linux nodes wait for a CNI and none is installed"));
+        evidence.push(format!(
+            "all {without_network} Linux nodes wait for a CNI and none is installed"
+        ));
         Byocni::Confirmed
     } else {
         Byocni::Unknown
@@ -178,13 +243,20 @@ pub fn of(
         name,
         byocni,
         evidence,
-        kubernetes_version: capture.server_version.as_ref().map(|v| v.line(40)).or_else(|| kubelet_version(nodes)),
+        kubernetes_version: capture
+            .server_version
+            .as_ref()
+            .map(|v| v.line(40))
+            .or_else(|| kubelet_version(nodes)),
     }
 }
 
 /// From a file that does not tell the server's version: the one version that all kubelets have, if they have one.
 fn kubelet_version(nodes: &[NodeFacts<'_>]) -> Option<String> {
-    let versions: BTreeSet<&str> = nodes.iter().map(|n| n.node.status.node_info.kubelet_version.as_str()).collect();
+    let versions: BTreeSet<&str> = nodes
+        .iter()
+        .map(|n| n.node.status.node_info.kubelet_version.as_str())
+        .collect();
     match versions.into_iter().collect::<Vec<_>>()[..] {
         [only] if !only.is_empty() => Some(only.to_string()),
         _ => None,

@@ -28,7 +28,9 @@ impl<'a> PodFacts<'a> {
             match row.state {
                 PodState::Starting => facts.starting.push(row),
                 PodState::Running => {
-                    let of_node = host_ips.get(&*row.node).is_some_and(|ips| row.ips().any(|ip| ips.contains(&ip)));
+                    let of_node = host_ips
+                        .get(&*row.node)
+                        .is_some_and(|ips| row.ips().any(|ip| ips.contains(&ip)));
                     if !of_node {
                         facts.addressed.push(row);
                         *facts.per_node.entry(&*row.node).or_default() += 1;
@@ -42,8 +44,11 @@ impl<'a> PodFacts<'a> {
 
     /// Addresses that more than one pod has, with those pods.
     pub fn duplicates(&self) -> Vec<(IpAddr, Vec<&'a PodRow>)> {
-        let mut by_ip: Vec<(IpAddr, &'a PodRow)> =
-            self.addressed.iter().flat_map(|row| row.ips().map(|ip| (ip, *row))).collect();
+        let mut by_ip: Vec<(IpAddr, &'a PodRow)> = self
+            .addressed
+            .iter()
+            .flat_map(|row| row.ips().map(|ip| (ip, *row)))
+            .collect();
         by_ip.sort_by(|(a, x), (b, y)| (a, &x.name, &x.namespace).cmp(&(b, &y.name, &y.namespace)));
         by_ip
             .chunk_by(|(a, _), (b, _)| a == b)

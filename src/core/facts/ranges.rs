@@ -28,7 +28,10 @@ pub fn services(capture: &Capture, notes: &mut Notes) -> Vec<ServiceRange> {
         for text in &object.spec.cidrs {
             match cidr::parse(text) {
                 Some(cidr) => {
-                    ranges.push(ServiceRange { cidr, source: format!("ServiceCIDR/{}", object.meta.name) });
+                    ranges.push(ServiceRange {
+                        cidr,
+                        source: format!("ServiceCIDR/{}", object.meta.name),
+                    });
                 }
                 None => notes.unparsable(Subject::new("ServiceCIDR", &object.meta.name), "spec.cidrs", text),
             }
@@ -37,12 +40,25 @@ pub fn services(capture: &Capture, notes: &mut Notes) -> Vec<ServiceRange> {
     if !ranges.is_empty() || *capture.state(Source::ServiceCidrs) == State::Read {
         return ranges;
     }
-    let kubernetes = capture.services.iter().find(|s| s.meta.name == "kubernetes" && s.meta.namespace == "default");
+    let kubernetes = capture
+        .services
+        .iter()
+        .find(|s| s.meta.name == "kubernetes" && s.meta.namespace == "default");
     // The API server takes the first address of the range for the `kubernetes` Service.
     let first = kubernetes.map(cluster_ips).unwrap_or_default();
-    let ips = capture.services.iter().flat_map(cluster_ips).chain(first.into_iter().filter_map(before));
+    let ips = capture
+        .services
+        .iter()
+        .flat_map(cluster_ips)
+        .chain(first.into_iter().filter_map(before));
     let hulls = cidr::hulls(ips);
-    hulls.into_iter().map(|cidr| ServiceRange { cidr, source: "inferred from ClusterIPs".into() }).collect()
+    hulls
+        .into_iter()
+        .map(|cidr| ServiceRange {
+            cidr,
+            source: "inferred from ClusterIPs".into(),
+        })
+        .collect()
 }
 
 fn before(ip: IpAddr) -> Option<IpAddr> {
@@ -68,8 +84,16 @@ const WITHOUT_DAEMON_SET: &[&str] = &["k3s", "rke2", "k0s", "gke", "microk8s"];
 
 /// Reads kube-proxy's DaemonSet and ConfigMap.
 pub fn kube_proxy(capture: &Capture, platform: &str, notes: &mut Notes) -> KubeProxy {
-    let daemon_set = capture.daemon_sets.iter().find(|d| d.desired() > 0 && is_kube_proxy(d));
-    let static_pod = || capture.pod_rows.iter().any(|row| row.name.starts_with("kube-proxy-"));
+    let daemon_set = capture
+        .daemon_sets
+        .iter()
+        .find(|d| d.desired() > 0 && is_kube_proxy(d));
+    let static_pod = || {
+        capture
+            .pod_rows
+            .iter()
+            .any(|row| row.name.starts_with("kube-proxy-"))
+    };
     let mut proxy = KubeProxy {
         runs: match daemon_set {
             Some(_) => Some(true),
@@ -78,15 +102,35 @@ pub fn kube_proxy(capture: &Capture, platform: &str, notes: &mut Notes) -> KubeP
         },
         ..KubeProxy::default()
     };
-    let Some(daemon_set) = daemon_set else { return proxy };
+    let Some(daemon_set) = daemon_set else {
+        return proxy;
+    };
     let namespace = daemon_set.meta.namespace.as_str();
-    let argument = daemon_set.spec.template.spec.containers.iter().find_map(|c| c.flag("cluster-cidr"));
+    let argument = daemon_set
+        .spec
+        .template
+        .spec
+        .containers
+        .iter()
+        .find_map(|c| c.flag("cluster-cidr"));
     let (text, subject, source) = match argument {
-        Some(text) => (text, Subject::namespaced("DaemonSet", namespace, &daemon_set.meta.name), "argument"),
+        Some(text) => (
+            text,
+            Subject::namespaced("DaemonSet", namespace, &daemon_set.meta.name),
+            "argument",
+        ),
         None => {
-            let config = capture.config_map(namespace, "kube-proxy").and_then(|c| c.get("config.conf"));
-            let Some(text) = config.and_then(|c| yaml_line(c, "clusterCIDR")) else { return proxy };
-            (text, Subject::namespaced("ConfigMap", namespace, "kube-proxy"), "ConfigMap")
+            let config = capture
+                .config_map(namespace, "kube-proxy")
+                .and_then(|c| c.get("config.conf"));
+            let Some(text) = config.and_then(|c| yaml_line(c, "clusterCIDR")) else {
+                return proxy;
+            };
+            (
+                text,
+                Subject::namespaced("ConfigMap", namespace, "kube-proxy"),
+                "ConfigMap",
+            )
         }
     };
     proxy.source = format!("kube-proxy's {source}");
@@ -107,7 +151,9 @@ fn is_kube_proxy(workload: &Workload) -> bool {
 
 /// The value of a top-level key in a YAML text; kube-proxy's configuration has it on one line.
 fn yaml_line<'t>(text: &'t str, key: &str) -> Option<&'t str> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let value = line.trim().trim_matches(['"', '\'']);
     (!value.is_empty()).then_some(value)
 }

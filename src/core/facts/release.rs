@@ -32,7 +32,10 @@ pub struct ReleaseFacts {
 /// The release that the annotations of these objects name.
 pub fn of<'a>(capture: &Capture, objects: impl Iterator<Item = &'a Meta>) -> Option<ReleaseFacts> {
     let (name, namespace) = objects.into_iter().find_map(|meta| {
-        Some((meta.annotation("meta.helm.sh/release-name")?, meta.annotation("meta.helm.sh/release-namespace")?))
+        Some((
+            meta.annotation("meta.helm.sh/release-name")?,
+            meta.annotation("meta.helm.sh/release-namespace")?,
+        ))
     })?;
     let own = |record: &&ReleaseRecord| {
         record.meta.namespace == *namespace && record.meta.label("name") == Some(name)
@@ -45,13 +48,19 @@ pub fn of<'a>(capture: &Capture, objects: impl Iterator<Item = &'a Meta>) -> Opt
         .collect();
     records.sort_by_key(|(number, _)| *number);
     let newest = records.last().map(|(number, record)| (*number, *record));
-    let annotation = |key: &str| newest.and_then(|(_, r)| r.meta.annotation(key)).map(str::to_string);
+    let annotation = |key: &str| {
+        newest
+            .and_then(|(_, r)| r.meta.annotation(key))
+            .map(str::to_string)
+    };
     Some(ReleaseFacts {
         release: Release {
             name: name.to_string(),
             namespace: namespace.to_string(),
             revision: newest.map(|(number, _)| number),
-            status: newest.and_then(|(_, r)| r.meta.label("status")).map(str::to_string),
+            status: newest
+                .and_then(|(_, r)| r.meta.label("status"))
+                .map(str::to_string),
             chart: annotation(ReleaseRecord::CHART),
             version: annotation(ReleaseRecord::CHART_VERSION),
         },
@@ -61,7 +70,10 @@ pub fn of<'a>(capture: &Capture, objects: impl Iterator<Item = &'a Meta>) -> Opt
                 number: *number,
                 status: record.meta.label("status").unwrap_or("unknown").to_string(),
                 created: record.meta.creation_timestamp,
-                app_version: record.meta.annotation(ReleaseRecord::APP_VERSION).map(str::to_string),
+                app_version: record
+                    .meta
+                    .annotation(ReleaseRecord::APP_VERSION)
+                    .map(str::to_string),
             })
             .collect(),
     })

@@ -46,14 +46,23 @@ fn bears(toleration: &Toleration, taint: &Taint) -> bool {
 }
 
 fn matches_term(term: &Value, node: &Node) -> bool {
-    let list = |name: &str| term.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |name: &str| {
+        term.get(name)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let (labels, fields) = (list("matchExpressions"), list("matchFields"));
     if labels.is_empty() && fields.is_empty() {
         return false;
     }
-    labels.iter().all(|e| matches_expression(e, |key| node.meta.label(key)))
+    labels
+        .iter()
+        .all(|e| matches_expression(e, |key| node.meta.label(key)))
         && fields.iter().all(|e| {
-            matches_expression(e, |key| (key == "metadata.name").then_some(node.meta.name.as_str()))
+            matches_expression(e, |key| {
+                (key == "metadata.name").then_some(node.meta.name.as_str())
+            })
         })
 }
 

@@ -1,0 +1,83 @@
+//! Do the agents run the configuration that is written down?
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Check, reading::of_nodes};
+use crate::core::{
+    capture::Source,
+    codes::workload::CONFIG_DRIFT,
+    facts::Facts,
+    finding::{Finding, Subject},
+    words,
+};
+
+const NEEDS: &[Source] = &[
+    Source::Nodes,
+    Source::DaemonSets,
+    Source::CniPods,
+    Source::ConfigMaps,
+];
+
+pub(super) const ALL: &[Check] = &[Check {
+    title: "the agents' configuration",
+    needs: NEEDS,
+    needs_cni_objects: false,
+    needed: true,
+    run: drift,
+}];
+
+/// An agent reads its ConfigMap some seconds before its start is recorded, and clocks differ between machines.
+const SLACK: SignedDuration = SignedDuration::from_secs(10);
+
+fn drift(facts: &Facts<'_>) -> Vec<Finding> {
+    let Some(main) = &facts.detection.main else {
+        return vec![];
+    };
+    let (Some(name), Some(workload)) = (main.cni.config_map, main.workload) else {
+        return vec![];
+    };
+    let namespace = workload.meta.namespace.as_str();
+    let Some(config) = facts.capture.config_map(namespace, name) else {
+        return vec![];
+    };
+    let newest = config
+        .meta
+        .managed_fields
+        .iter()
+        .filter_map(|f| Some((f.time?, f.manager.line(40))))
+        .max();
+    let Some((changed, by)) = newest.or_else(|| revision_time(facts)) else {
+        return vec![];
+    };
+    let stale: Vec<&str> = facts
+        .agents
+        .iter()
+        .filter(|a| {
+            a.started
+                .is_some_and(|started| changed.duration_since(started) > SLACK)
+        })
+        .map(|a| a.node)
+        .collect();
+    if stale.is_empty() {
+        return vec![];
+    }
+    vec![Finding::new(
+        &CONFIG_DRIFT,
+        vec![Subject::namespaced("ConfigMap", namespace, name)],
+        format!(
+            "{namespace}/{name} was changed {} ago by {by}, after the agents on {} started: they run the old configuration",
+            words::span(facts.taken_at().duration_since(changed)),
+            of_nodes(facts, &stale)
+        ),
+        format!(
+            "kubectl -n {namespace} rollout restart daemonset/{}",
+            workload.meta.name
+        ),
+    )]
+}
+
+/// Where the API server keeps no field times: when the newest revision of the release was made.
+fn revision_time(facts: &Facts<'_>) -> Option<(Timestamp, String)> {
+    let newest = facts.release.as_ref()?.revisions.last()?;
+    Some((newest.created?, format!("helm (revision {})", newest.number)))
+}

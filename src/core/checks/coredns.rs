@@ -1,0 +1,277 @@
+//! Does cluster DNS answer?
+
+use super::Check;
+use crate::core::{
+    capture::{Pod, Source},
+    code::Code,
+    codes::{
+        dns::{COREDNS_DEGRADED, COREDNS_MISSING, COREDNS_NOT_READY, COREDNS_PENDING, COREDNS_UNMANAGED},
+        nodes::NODE_JOINING,
+        workload::{
+            AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY, CNI_LEFTOVER, CNI_MISSING,
+        },
+    },
+    facts::{AgentState, Facts, cidr},
+    finding::{Finding, Subject},
+    words,
+};
+
+const NEEDS: &[Source] = &[
+    Source::Services,
+    Source::EndpointSlices,
+    Source::CniPods,
+    Source::Deployments,
+];
+
+pub(super) const ALL: &[Check] = &[
+    Check {
+        title: "cluster DNS",
+        needs: NEEDS,
+        needs_cni_objects: false,
+        needed: true,
+        run: answers,
+    },
+    Check {
+        title: "CoreDNS's addresses",
+        needs: &[
+            Source::Services,
+            Source::CniPods,
+            Source::DaemonSets,
+            Source::ConfigMaps,
+        ],
+        needs_cni_objects: true,
+        needed: true,
+        run: addresses,
+    },
+];
+
+/// What keeps every pod without a network, where something does.
+fn blame(facts: &Facts<'_>) -> Option<&'static Code> {
+    let detection = &facts.detection;
+    if detection.main.is_none() {
+        return if !detection.leftovers.is_empty() {
+            Some(&CNI_LEFTOVER)
+        } else if detection.unknown.is_empty()
+            && facts
+                .nodes
+                .iter()
+                .all(|n| n.ready != crate::core::facts::Ready::Yes)
+        {
+            Some(&CNI_MISSING)
+        } else {
+            None
+        };
+    }
+    if facts
+        .served_nodes()
+        .any(|(node, agent)| facts.gives_network(node, agent))
+    {
+        return None;
+    }
+    facts.agents.iter().find_map(|agent| match agent.state {
+        AgentState::CrashLooping { .. } => Some(&AGENT_CRASH_LOOPING),
+        AgentState::ImagePull { .. } => Some(&AGENT_IMAGE_PULL),
+        AgentState::NotReady { .. } => Some(&AGENT_NOT_READY),
+        AgentState::Missing { .. } => Some(&AGENT_MISSING),
+        _ => None,
+    })
+}
+
+fn answers(facts: &Facts<'_>) -> Vec<Finding> {
+    let dns = &facts.dns;
+    let Some(service) = dns.service else {
+        return vec![Finding::new(
+            &COREDNS_MISSING,
+            vec![],
+            "there is no kube-dns Service in kube-system".into(),
+            "kubectl -n kube-system get services,deployments",
+        )];
+    };
+    if dns.deployment.is_none() && dns.daemon_set.is_none() && dns.pods.is_empty() {
+        return vec![Finding::new(
+            &COREDNS_MISSING,
+            vec![Subject::namespaced(
+                "Service",
+                &service.meta.namespace,
+                &service.meta.name,
+            )],
+            format!(
+                "the Service {}/{} selects no workload",
+                service.meta.namespace, service.meta.name
+            ),
+            "kubectl -n kube-system get deployments --show-labels",
+        )];
+    }
+    let subjects = || match dns.deployment.or(dns.daemon_set) {
+        Some(w) => {
+            let kind = if dns.deployment.is_some() {
+                "Deployment"
+            } else {
+                "DaemonSet"
+            };
+            vec![Subject::namespaced(kind, &w.meta.namespace, &w.meta.name)]
+        }
+        None => vec![Subject::namespaced(
+            "Service",
+            &service.meta.namespace,
+            &service.meta.name,
+        )],
+    };
+    let alive: Vec<&Pod> = dns
+        .pods
+        .iter()
+        .copied()
+        .filter(|p| p.meta.deletion_timestamp.is_none())
+        .collect();
+    let waiting: Vec<&Pod> = alive
+        .iter()
+        .copied()
+        .filter(|p| p.status.phase == "Pending")
+        .collect();
+    let describe = || {
+        format!(
+            "kubectl -n {} describe pods -l {}",
+            service.meta.namespace,
+            selector(facts)
+        )
+    };
+    if dns.endpoints > 0 {
+        let unready = alive.iter().filter(|p| !p.ready()).count();
+        if unready == 0 {
+            return vec![];
+        }
+        return vec![Finding::new(
+            &COREDNS_DEGRADED,
+            subjects(),
+            format!(
+                "{unready} of {} not Ready; {} answer",
+                words::count(alive.len(), "DNS pod"),
+                words::count(dns.endpoints, "endpoint")
+            ),
+            describe(),
+        )];
+    }
+    if !waiting.is_empty() || alive.is_empty() {
+        let why = waiting
+            .iter()
+            .find_map(|p| why_waiting(p))
+            .unwrap_or_else(|| "it has no pod".into());
+        let finding = Finding::new(
+            &COREDNS_PENDING,
+            subjects(),
+            format!(
+                "no DNS pod answers, {} of {} Pending: {why}",
+                waiting.len(),
+                alive.len().max(waiting.len())
+            ),
+            describe(),
+        );
+        let starting = facts
+            .agents
+            .iter()
+            .any(|a| matches!(a.state, AgentState::Starting { .. }));
+        return vec![match blame(facts) {
+            Some(code) => finding.because_of(code),
+            // Nothing answers DNS, so this stays an error; what it waits for is said all the same.
+            None if starting => Finding {
+                caused_by: Some(NODE_JOINING.slug),
+                ..finding
+            },
+            None => finding,
+        }];
+    }
+    let finding = Finding::new(
+        &COREDNS_NOT_READY,
+        subjects(),
+        format!(
+            "{} run and none is a ready endpoint of {}",
+            words::count(alive.len(), "DNS pod"),
+            service.meta.name
+        ),
+        format!(
+            "kubectl -n {} logs -l {}",
+            service.meta.namespace,
+            selector(facts)
+        ),
+    );
+    vec![match blame(facts) {
+        Some(code) => finding.because_of(code),
+        None => finding,
+    }]
+}
+
+fn selector(facts: &Facts<'_>) -> String {
+    let selector = facts.dns.service.map(|s| &s.spec.selector);
+    let pairs = selector
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value}"));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+fn why_waiting(pod: &Pod) -> Option<String> {
+    if pod.spec.node_name.is_empty() {
+        let condition = pod.condition("PodScheduled").filter(|c| c.status == "False")?;
+        return Some(condition.message.line(120)).filter(|m| !m.is_empty());
+    }
+    Some(format!(
+        "{} waits for its sandbox on {}",
+        pod.meta.name, pod.spec.node_name
+    ))
+}
+
+fn addresses(facts: &Facts<'_>) -> Vec<Finding> {
+    let pools = &facts.network.pools;
+    if pools.is_empty() {
+        return vec![];
+    }
+    let stray: Vec<(&Pod, std::net::IpAddr)> = facts
+        .dns
+        .pods
+        .iter()
+        .filter(|p| !p.spec.host_network)
+        .filter_map(|p| {
+            let ip: std::net::IpAddr = p.status.pod_ip.parse().ok()?;
+            let mut family = pools
+                .iter()
+                .filter(|pool| cidr::family(pool.cidr) == cidr::family_of(ip))
+                .peekable();
+            (family.peek().is_some() && !family.any(|pool| pool.cidr.contains(&ip))).then_some((*p, ip))
+        })
+        .collect();
+    let Some((first, ip)) = stray.first() else {
+        return vec![];
+    };
+    vec![Finding::new(
+        &COREDNS_UNMANAGED,
+        stray
+            .iter()
+            .map(|(p, _)| Subject::namespaced("Pod", &p.meta.namespace, &p.meta.name))
+            .collect(),
+        format!(
+            "{} an address of no pool of this CNI: {} has {ip}, the pools are {}",
+            if stray.len() == 1 {
+                "1 DNS pod keeps".to_string()
+            } else {
+                format!("{} DNS pods keep", stray.len())
+            },
+            first.meta.name,
+            words::networks(pools.iter().map(|p| p.cidr))
+        ),
+        format!(
+            "kubectl -n {} rollout restart {}",
+            first.meta.namespace,
+            restart_target(facts)
+        ),
+    )]
+}
+
+fn restart_target(facts: &Facts<'_>) -> String {
+    let deployment = facts
+        .dns
+        .deployment
+        .map(|d| format!("deployment/{}", d.meta.name));
+    deployment
+        .or_else(|| facts.dns.daemon_set.map(|d| format!("daemonset/{}", d.meta.name)))
+        .unwrap_or_default()
+}

@@ -1,0 +1,104 @@
+//! What could not be read or understood.
+
+use super::Check;
+use crate::core::{
+    capture::State,
+    codes::reading::{SOURCE_FAILED, SOURCE_FORBIDDEN, UNPARSABLE_VALUE},
+    facts::Facts,
+    finding::Finding,
+    words,
+};
+
+pub(super) const ALL: &[Check] = &[
+    Check {
+        title: "what was read",
+        needs: &[],
+        needs_cni_objects: false,
+        needed: false,
+        run: unread,
+    },
+    Check {
+        title: "what was understood",
+        needs: &[],
+        needs_cni_objects: false,
+        needed: false,
+        run: unparsable,
+    },
+];
+
+fn unread(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut findings = vec![];
+    let states = || facts.capture.states.values();
+    let mut rights: Vec<&str> = states()
+        .filter_map(|state| match state {
+            State::Forbidden { right } => Some(right.as_str()),
+            _ => None,
+        })
+        .collect();
+    rights.sort_unstable();
+    rights.dedup();
+    if !rights.is_empty() {
+        findings.push(Finding::new(
+            &SOURCE_FORBIDDEN,
+            vec![],
+            format!(
+                "the API server refused to {}: what depends on it is unknown",
+                rights.join(", ")
+            ),
+            "kubectl byocni explain source-forbidden",
+        ));
+    }
+    for (source, state) in &facts.capture.states {
+        if let State::Failed { why } = state {
+            findings.push(Finding::new(
+                &SOURCE_FAILED,
+                vec![],
+                format!("could not {} {}: {why}", source.verb(), source.resource()),
+                format!("kubectl get --raw /readyz?verbose; then again (a longer --request-timeout may help), or see {} with kubectl get", source.resource()),
+            ));
+        }
+    }
+    findings
+}
+
+fn unparsable(facts: &Facts<'_>) -> Vec<Finding> {
+    let notes = facts.notes.all();
+    let Some((subject, place, text)) = notes.first() else {
+        return vec![];
+    };
+    let more = if notes.len() > 1 {
+        format!(", and {} more", notes.len() - 1)
+    } else {
+        String::new()
+    };
+    let subjects = notes.iter().map(|(subject, ..)| subject.clone()).collect();
+    vec![Finding::new(
+        &UNPARSABLE_VALUE,
+        subjects,
+        format!(
+            "{} {}: {place} holds {text:?}, which could not be parsed{more}",
+            subject.kind, subject.name
+        ),
+        format!(
+            "kubectl get {} {}{} -o yaml",
+            subject.kind.to_lowercase(),
+            subject.name,
+            namespace_flag(subject.namespace.as_deref())
+        ),
+    )]
+}
+
+/// ` -n NAMESPACE` where there is one.
+pub(super) fn namespace_flag(namespace: Option<&str>) -> String {
+    namespace.map(|n| format!(" -n {n}")).unwrap_or_default()
+}
+
+/// A sentence's list of nodes: `3 of 40 nodes (a, b, c)`.
+pub(super) fn of_nodes(facts: &Facts<'_>, some: &[&str]) -> String {
+    format!(
+        "{} of {} ({})",
+        some.len(),
+        words::count(facts.nodes.len(), "node"),
+        words::names(some)
+    )
+}

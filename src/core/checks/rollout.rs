@@ -1,0 +1,82 @@
+//! Has the newest template reached every node?
+
+use super::Check;
+use crate::core::{
+    capture::Source,
+    codes::workload::{AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_NOT_READY, ROLLOUT_INCOMPLETE},
+    facts::{AgentState, Facts},
+    finding::{Finding, Subject},
+    words,
+};
+
+const NEEDS: &[Source] = &[Source::DaemonSets];
+
+pub(super) const ALL: &[Check] = &[Check {
+    title: "the agents' rollout",
+    needs: NEEDS,
+    needs_cni_objects: false,
+    needed: true,
+    run: incomplete,
+}];
+
+fn incomplete(facts: &Facts<'_>) -> Vec<Finding> {
+    let Some(main) = &facts.detection.main else {
+        return vec![];
+    };
+    let agent = main.workload.into_iter();
+    let daemon_sets = agent
+        .chain(facts.detection.helpers.iter().copied())
+        .filter(|w| w.status.desired_number_scheduled.is_some());
+    let mut findings = vec![];
+    for workload in daemon_sets {
+        let (namespace, name) = (&workload.meta.namespace, &workload.meta.name);
+        let old = workload.desired() - workload.updated();
+        let what = if !workload.observed() {
+            "its newest template has not been seen by the controller yet".to_string()
+        } else if old > 0 {
+            let is_agent = main.workload.is_some_and(|m| std::ptr::eq(m, workload));
+            let outdated: Vec<_> = facts.agents.iter().filter(|a| is_agent && a.outdated).collect();
+            let since = outdated
+                .iter()
+                .filter_map(|a| a.pod?.meta.creation_timestamp)
+                .min();
+            let since = since.map(|t| {
+                format!(
+                    ", the oldest made {} ago",
+                    words::span(facts.taken_at().duration_since(t))
+                )
+            });
+            let names: Vec<&str> = outdated.iter().map(|a| a.node).collect();
+            let on = if names.is_empty() {
+                String::new()
+            } else {
+                format!(" on {}", words::names(&names))
+            };
+            format!(
+                "{old} of {} pods are not of its newest template{on}{}",
+                workload.desired(),
+                since.unwrap_or_default()
+            )
+        } else {
+            continue;
+        };
+        let finding = Finding::new(
+            &ROLLOUT_INCOMPLETE,
+            vec![Subject::namespaced("DaemonSet", namespace, name)],
+            format!("{name}: {what}"),
+            format!("kubectl -n {namespace} rollout status daemonset/{name}"),
+        );
+        // A rollout that stands still because a new agent does not come up is that agent's error.
+        let stopped_by = facts.agents.iter().find_map(|a| match a.state {
+            AgentState::ImagePull { .. } => Some(&AGENT_IMAGE_PULL),
+            AgentState::CrashLooping { .. } => Some(&AGENT_CRASH_LOOPING),
+            AgentState::NotReady { .. } => Some(&AGENT_NOT_READY),
+            _ => None,
+        });
+        findings.push(match stopped_by {
+            Some(code) => finding.because_of(code),
+            None => finding,
+        });
+    }
+    findings
+}
