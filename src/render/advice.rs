@@ -1,7 +1,7 @@
 //! The fix of a finding, taken apart into words and commands; and the one command that comes next.
 
 use super::Style;
-use super::line::{Line, command, wrap};
+use super::line::{Line, clean, command, width, wrap};
 use super::theme::{self, Tone};
 use crate::core::{
     code::{Code, Severity},
@@ -80,12 +80,12 @@ pub fn parts(fix: &str) -> Vec<Part<'_>> {
 /// The lines of a fix: `indent` columns, an arrow, and everything after it hanging.
 pub fn lines(fix: &str, indent: usize, style: &Style) -> Vec<String> {
     let arrow = format!("{} ", theme::arrow(style));
-    let hang = indent + super::line::width(&arrow);
+    let hang = indent + width(&arrow);
     let room = style.width.saturating_sub(hang).max(1);
     let mut lines: Vec<String> = Vec::new();
     for part in parts(fix) {
         let (tone, pieces) = match part {
-            Part::Words(words) => (Tone::Plain, wrap(&super::line::clean(words, style), room, room)),
+            Part::Words(words) => (Tone::Plain, wrap(&clean(words, style), room, room)),
             Part::Command(words) => {
                 let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
                 (Tone::Note, command(&words, room, room.saturating_sub(2)))

@@ -25,7 +25,8 @@ pub fn changes(before: &Report, after: &Report, style: &Style) -> Vec<String> {
         lines.push(line.paint(style));
     }
     let mut seen = Vec::new();
-    for finding in &after.findings {
+    // A consequence comes and goes with its cause.
+    for finding in after.findings.iter().filter(|f| f.caused_by.is_none()) {
         let slug = finding.code.slug;
         if seen.contains(&slug) {
             continue;
@@ -43,9 +44,9 @@ pub fn changes(before: &Report, after: &Report, style: &Style) -> Vec<String> {
             _ => {}
         }
     }
-    for finding in &before.findings {
+    for finding in before.findings.iter().filter(|f| f.caused_by.is_none()) {
         let slug = finding.code.slug;
-        if !seen.contains(&slug) {
+        if !seen.contains(&slug) && !after.findings.iter().any(|f| f.code.slug == slug) {
             seen.push(slug);
             let line = Line::marked(Mark::Good, style)
                 .with(Tone::Good, finding.code.id)
@@ -58,7 +59,8 @@ pub fn changes(before: &Report, after: &Report, style: &Style) -> Vec<String> {
     }
     let cni = (rooms::product(before), rooms::product(after));
     if cni.0 != cni.1 {
-        lines.push(moved("CNI", cni.0, cni.1));
+        let name = |product: String| product.replace("no CNI", "none");
+        lines.push(moved("CNI", name(cni.0), name(cni.1)));
     }
     let ready = |r: &Report| format!("{}/{}", r.nodes.ready, r.nodes.total);
     if ready(before) != ready(after) {
@@ -77,7 +79,7 @@ fn subjects(report: &Report, slug: &str) -> usize {
     report
         .findings
         .iter()
-        .filter(|f| f.code.slug == slug)
+        .filter(|f| f.caused_by.is_none() && f.code.slug == slug)
         .map(|f| f.subjects.len().max(1))
         .sum()
 }

@@ -274,7 +274,7 @@ mod tests {
     fn a_name_keeps_both_its_ends() {
         assert_eq!(
             clip_middle("aks-user-12345678-vmss00001f", 16, &STYLE),
-            "aks-use…s00001f".replace("…s00001f", "…ss00001f")
+            "aks-use…ss00001f"
         );
     }
 

@@ -89,7 +89,7 @@ fn write(report: &Report, style: &Style, out: &mut String) -> std::fmt::Result {
         report.taken_at
     )?;
     writeln!(out, "| | | |\n|---|---|---|")?;
-    for room in rooms::rooms(report) {
+    for room in rooms::rooms(report, &free) {
         writeln!(
             out,
             "| {} | {} | {} |",
@@ -163,17 +163,22 @@ fn findings(report: &Report, style: &Style, out: &mut String) -> std::fmt::Resul
             };
             writeln!(
                 out,
-                "{gap}- {symbol} {} {}: {message}{because}",
+                "{gap}- {} {}: {message}{because}",
                 finding.code.id, finding.code.slug
             )?;
             continue;
         }
         let title = escape(finding.code.title, style);
         writeln!(out, "\n#### {symbol} {} {title}\n\n{message}", finding.code.id)?;
-        for part in advice::parts(&finding.fix) {
+        for (at, part) in advice::parts(&finding.fix).into_iter().enumerate() {
             match part {
                 advice::Part::Words(words) => {
-                    writeln!(out, "\n{} {}", theme::arrow(style), escape(words, style))?;
+                    let lead = if at == 0 {
+                        format!("{} ", theme::arrow(style))
+                    } else {
+                        String::new()
+                    };
+                    writeln!(out, "\n{lead}{}", escape(words, style))?;
                 }
                 advice::Part::Command(command) => {
                     let line = command.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -17,18 +17,21 @@ use crate::core::{
 /// More rows than this are grouped.
 const MANY: usize = 20;
 
-const COLUMNS: [Column; 10] = [
-    Column::names("NODE", 9, 16),
-    Column::new("POOL", 4, 6),
-    Column::new("READY", 8, 12),
-    Column::new("AGENT", 7, 8),
-    Column::new("POD CIDR", 3, 18),
-    Column::new("PODS", 2, 4),
-    Column::new("FINDINGS", 6, 7),
-    Column::new("INTERNAL IP", 1, 11),
-    Column::new("KUBELET", 0, 7),
-    Column::new("AGE", 0, 4),
-];
+/// A name that is cut cannot be copied: other columns go first, but on the narrowest terminals.
+const fn columns(name: usize) -> [Column; 10] {
+    [
+        Column::names("NODE", 9, name),
+        Column::new("POOL", 4, 6),
+        Column::new("READY", 8, 10),
+        Column::new("AGENT", 6, 13),
+        Column::new("POD CIDR", 3, 18),
+        Column::new("PODS", 2, 4),
+        Column::new("CODES", 7, 10),
+        Column::new("INTERNAL IP", 1, 15),
+        Column::new("KUBELET", 0, 7),
+        Column::new("AGE", 0, 4),
+    ]
+}
 
 /// Columns that only wide shows stand behind these.
 const NARROW: usize = 7;
@@ -42,7 +45,7 @@ pub fn ready(node: &NodeRow) -> String {
             let message = node.message.as_deref().unwrap_or_default();
             // The kubelet hides the reason that matters here within its message.
             match &node.reason {
-                _ if message.contains("NetworkPluginNotReady") => "NetworkPluginNotReady".into(),
+                _ if message.contains("NetworkPluginNotReady") => "no network".into(),
                 Some(reason) => reason.clone(),
                 None => "no".into(),
             }
@@ -82,6 +85,22 @@ fn rank(mark: Mark) -> u8 {
     }
 }
 
+/// The worst code and how many stand behind it: a code that is cut says nothing.
+fn codes(codes: &[&str]) -> String {
+    match codes {
+        [] => String::new(),
+        [only] => (*only).to_string(),
+        [worst, others @ ..] => format!("{worst} +{}", others.len()),
+    }
+}
+
+/// The worst state among the nodes that are not Ready; none where all are.
+pub fn worst_unready(report: &Report) -> Option<Mark> {
+    let held = held(report);
+    let unready = report.nodes.items.iter().filter(|n| n.ready != Some(true));
+    unready.map(|n| mark(n, &held)).min_by_key(|m| rank(*m))
+}
+
 /// The cells of a row.
 fn cells(node: &NodeRow, report: &Report, style: &Style) -> Vec<String> {
     let blocks = humanize::list(&node.pod_cidrs, if style.compact() { 1 } else { 2 });
@@ -92,7 +111,7 @@ fn cells(node: &NodeRow, report: &Report, style: &Style) -> Vec<String> {
         node.agent.clone().unwrap_or_default(),
         blocks,
         node.pod_count.map(|n| n.to_string()).unwrap_or_default(),
-        humanize::list(&node.codes, 3),
+        codes(&node.codes),
         humanize::list(&node.internal_ips, 2),
         node.kubelet_version.clone().unwrap_or_default(),
         node.created
@@ -137,7 +156,8 @@ pub fn lines(report: &Report, wide: bool, style: &Style) -> Vec<String> {
         .iter()
         .map(|((_, node), _)| cells(node, report, style))
         .collect();
-    let columns = if wide { &COLUMNS[..] } else { &COLUMNS[..NARROW] };
+    let columns = columns(if style.compact() { 16 } else { 36 });
+    let columns = if wide { &columns[..] } else { &columns[..NARROW] };
     let room = style.width.saturating_sub(theme::margin(style));
     let mut table = grid::lines(columns, &cells, room, style).into_iter();
     let header = table.next().unwrap_or_default();

@@ -4,6 +4,7 @@ use super::{
     Style,
     humanize::{list, plural},
     line::{Line, clean, clip, width},
+    nodes,
     theme::{Mark, Tone},
 };
 use crate::core::{
@@ -21,6 +22,8 @@ pub struct Room {
     pub label: &'static str,
     /// What there is to say, most important first; the last go when the width shrinks.
     pub parts: Vec<String>,
+    /// What the parts that had to go are called, where their number should be said.
+    left_out: Option<&'static str>,
 }
 
 impl Room {
@@ -29,7 +32,12 @@ impl Room {
             Some(severity @ (Severity::Error | Severity::Warning)) => Mark::of(severity),
             Some(Severity::Info) | None => Mark::Good,
         };
-        Room { mark, label, parts }
+        Room {
+            mark,
+            label,
+            parts,
+            left_out: None,
+        }
     }
 
     /// The same, marked as not known unless a finding says more.
@@ -40,17 +48,30 @@ impl Room {
         self
     }
 
+    /// The same, never marked as fine while something is still missing that no finding complains about.
+    fn waiting(mut self, waits: bool) -> Self {
+        if waits && self.mark == Mark::Good {
+            self.mark = Mark::Info;
+        }
+        self
+    }
+
     /// The line.
     pub fn line(&self, style: &Style) -> String {
         let mut line = Line::marked(self.mark, style).with(Tone::Strong, format!("{:<LABEL$}", self.label));
         for (at, part) in self.parts.iter().map(|part| clean(part, style)).enumerate() {
-            let gap = if at == 0 { 0 } else { 2 };
+            let left = self.parts.len() - at;
+            let rest = |left: usize| match (self.left_out, left) {
+                (Some(word), 1..) => format!("  +{}", plural(left, word)),
+                _ => String::new(),
+            };
             if at == 0 {
                 let room = line.room(style);
                 line = line.with(Tone::Plain, clip(&part, room, style));
-            } else if gap + width(&part) <= line.room(style) {
+            } else if 2 + width(&part) + width(&rest(left - 1)) <= line.room(style) {
                 line = line.with(Tone::Plain, format!("  {part}"));
             } else {
+                line = line.with(Tone::Plain, rest(left));
                 break;
             }
         }
@@ -99,8 +120,13 @@ fn worst(report: &Report, label: &str) -> Option<Severity> {
 }
 
 /// The rooms in their order.
-pub fn rooms(report: &Report) -> Vec<Room> {
-    let mut rooms = vec![nodes(report), cni(report), core_dns(report), pod_cidr(report)];
+pub fn rooms(report: &Report, style: &Style) -> Vec<Room> {
+    let mut rooms = vec![
+        ready(report),
+        cni(report, style),
+        core_dns(report),
+        pod_cidr(report),
+    ];
     let cidrs = &report.pod_cidr;
     let services: Vec<String> = cidrs.service_cidrs.iter().map(|s| s.cidr.to_string()).collect();
     rooms.push(match services.is_empty() {
@@ -146,13 +172,12 @@ pub fn rooms(report: &Report) -> Vec<Room> {
 }
 
 /// Ready counts, whole and for each pool.
-fn nodes(report: &Report) -> Room {
-    let nodes = &report.nodes;
+fn ready(report: &Report) -> Room {
     let worst = worst(report, "Nodes");
-    if nodes.total == 0 && worst.is_none() {
+    if unread(report) && worst.is_none() {
         return Room::new("Nodes", None, vec!["not read".into()]).unread();
     }
-    let mut parts = vec![format!("{}/{} ready", nodes.ready, nodes.total)];
+    let mut parts = vec![format!("{}/{} ready", report.nodes.ready, report.nodes.total)];
     let pools = pools(report);
     if pools.len() > 1 || pools.first().is_some_and(|(name, ..)| !name.is_empty()) {
         parts.extend(pools.iter().map(|(name, ready, total)| match name.is_empty() {
@@ -160,10 +185,33 @@ fn nodes(report: &Report) -> Room {
             false => format!("{name} {ready}/{total}"),
         }));
     }
-    if nodes.items.len() < nodes.total {
-        parts.insert(1, format!("{} selected", nodes.items.len()));
+    if report.nodes.items.len() < report.nodes.total {
+        parts.insert(1, format!("{} selected", report.nodes.items.len()));
     }
-    Room::new("Nodes", worst, parts)
+    let mut room = Room::new("Nodes", worst, parts);
+    room.left_out = Some("pool");
+    // A finding of another family may be what keeps them from being Ready.
+    match (room.mark, nodes::worst_unready(report)) {
+        (Mark::Good, Some(unready)) => Room {
+            mark: unready,
+            ..room
+        },
+        (Mark::Warning, Some(Mark::Bad)) => Room {
+            mark: Mark::Bad,
+            ..room
+        },
+        _ => room.waiting(nodes_missing(report)),
+    }
+}
+
+/// Whether some node is not Ready, whatever the rows show.
+fn nodes_missing(report: &Report) -> bool {
+    report.nodes.ready < report.nodes.total
+}
+
+/// Whether the nodes could not be read, so that their number says nothing.
+pub fn unread(report: &Report) -> bool {
+    report.nodes.total == 0 && report.verdict == Verdict::Unknown
 }
 
 /// Name, ready and total of each pool among the rows; those with trouble first.
@@ -215,7 +263,7 @@ fn release(release: &Release) -> String {
     }
 }
 
-fn cni(report: &Report) -> Room {
+fn cni(report: &Report, style: &Style) -> Room {
     let worst = worst(report, "CNI");
     let Some(cni) = &report.cni else {
         let unknown = report.verdict == Verdict::Unknown && worst.is_none();
@@ -224,9 +272,10 @@ fn cni(report: &Report) -> Room {
             false => Room::new("CNI", worst, vec!["none".into()]),
         };
     };
-    let mut parts = vec![product(report)];
+    let mut parts = vec![clip(&product(report), 40, style)];
     if let Some(agent) = cni.workloads.first() {
-        parts.push(format!("{}/{} agents ready", agent.ready, agent.desired));
+        let what = if style.compact() { "ready" } else { "agents ready" };
+        parts.push(format!("{}/{} {what}", agent.ready, agent.desired));
         if agent.updated < agent.desired {
             parts.push(format!("{}/{} updated", agent.updated, agent.desired));
         }
@@ -247,7 +296,8 @@ fn cni(report: &Report) -> Room {
     if !cni.others.is_empty() {
         parts.push(format!("beside {}", list(&cni.others, 2)));
     }
-    Room::new("CNI", worst, parts)
+    let waits = cni.workloads.iter().any(|w| w.ready < w.desired);
+    Room::new("CNI", worst, parts).waiting(waits)
 }
 
 fn core_dns(report: &Report) -> Room {
@@ -264,7 +314,7 @@ fn core_dns(report: &Report) -> Room {
         parts.push(format!("service {ip}"));
     }
     match (parts.is_empty(), worst) {
-        (false, _) => Room::new("CoreDNS", worst, parts),
+        (false, _) => Room::new("CoreDNS", worst, parts).waiting(dns.ready < dns.desired),
         (true, None) => Room::new("CoreDNS", None, vec!["not read".into()]).unread(),
         (true, Some(_)) => Room::new("CoreDNS", worst, vec!["none".into()]),
     }
@@ -295,6 +345,9 @@ fn pod_cidr(report: &Report) -> Room {
     let pools: Vec<String> = report.pod_cidr.pools.iter().map(pool).collect();
     let worst = worst(report, "Pod CIDR");
     if pools.is_empty() {
+        if report.cni.is_none() && report.verdict == Verdict::Unknown && worst.is_none() {
+            return Room::new("Pod CIDR", None, vec!["not read".into()]).unread();
+        }
         let why = if report.cni.is_none() {
             "none: no CNI hands out addresses"
         } else {

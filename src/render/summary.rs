@@ -2,23 +2,25 @@
 
 use super::{
     Style, humanize,
-    line::{Line, clean, clip_middle, width},
+    line::{Line, clean, clip, clip_middle, width},
     rooms,
-    theme::{Mark, Tone},
+    theme::{self, Mark, Tone},
     verdict,
 };
-use crate::core::report::Report;
+use crate::core::report::{Byocni, Report};
 
 /// Context, verdict, CNI and version, ready agents, ready nodes, counts: one line without a line feed. Where it is too
 /// wide the context is cut first, then what stands last is left out; the verdict always stays.
 pub fn summary(report: &Report, style: &Style) -> String {
     let mark = Mark::verdict(report.verdict);
     let state = format!("{} {}", mark.symbol(style), verdict::word(report.verdict));
-    let mut parts = vec![clean(&rooms::product(report), style)];
+    let mut parts = vec![clip(&clean(&rooms::product(report), style), 40, style)];
     if let Some((ready, desired)) = rooms::agents(report) {
         parts.push(format!("agents {ready}/{desired}"));
     }
-    parts.push(format!("nodes {}/{}", report.nodes.ready, report.nodes.total));
+    if !rooms::unread(report) {
+        parts.push(format!("nodes {}/{}", report.nodes.ready, report.nodes.total));
+    }
     parts.push(verdict::counts(report));
 
     let context = clean(report.context.as_deref().unwrap_or("file"), style);
@@ -43,7 +45,6 @@ pub fn summary(report: &Report, style: &Style) -> String {
 
 /// `prod  AKS v1.34.4 · BYOCNI · 42 nodes`: the first line of the page.
 pub fn title(report: &Report, style: &Style) -> String {
-    use crate::core::report::Byocni;
     let platform = &report.platform;
     let kubernetes = match &platform.kubernetes_version {
         Some(version) => format!("{} {version}", humanize::platform(platform.name)),
@@ -54,8 +55,11 @@ pub fn title(report: &Report, style: &Style) -> String {
         Byocni::Managed => "CNI managed by the platform",
         Byocni::Unknown => "BYOCNI not confirmed",
     };
-    let nodes = humanize::plural(report.nodes.total, "node");
-    let dot = super::theme::dot(style);
+    let nodes = match rooms::unread(report) {
+        true => "nodes not read".to_string(),
+        false => humanize::plural(report.nodes.total, "node"),
+    };
+    let dot = theme::dot(style);
     let context = match &report.context {
         Some(context) => clean(context, style),
         None => format!("file of {}", report.taken_at.strftime("%Y-%m-%d %H:%M UTC")),

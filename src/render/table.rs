@@ -3,7 +3,8 @@
 use super::{
     Style,
     grid::{self, Column},
-    line::{Line, clean},
+    humanize,
+    line::{Line, clean, wrap},
     nodes, problems, rooms, summary,
     theme::{self, Tone},
     verdict,
@@ -25,8 +26,15 @@ fn page(report: &Report, wide: bool, style: &Style) -> String {
         summary::title(report, style),
         verdict::line(report, style).paint(style),
     ];
-    let rooms = rooms::rooms(report).iter().map(|room| room.line(style)).collect();
-    let mut blocks: Vec<Vec<String>> = vec![head, rooms];
+    let rooms = rooms::rooms(report, style)
+        .iter()
+        .map(|room| room.line(style))
+        .collect();
+    // A small terminal has few lines to give away.
+    let mut blocks: Vec<Vec<String>> = match style.compact() {
+        true => vec![[head, rooms].concat()],
+        false => vec![head, rooms],
+    };
     if wide {
         blocks.push(workloads(report, style));
         blocks.push(cidrs(report, style));
@@ -43,10 +51,8 @@ fn page(report: &Report, wide: bool, style: &Style) -> String {
     );
     blocks.push(verdict::closing(report, style));
     blocks.retain(|block| !block.is_empty());
-    // A small terminal has no lines to give away.
-    let between = if style.compact() { "\n" } else { "\n\n" };
     let blocks: Vec<String> = blocks.iter().map(|block| block.join("\n")).collect();
-    blocks.join(between) + "\n"
+    blocks.join("\n\n") + "\n"
 }
 
 /// A table with a dim header, as far in as the symbols are wide.
@@ -139,10 +145,7 @@ fn evidence(report: &Report, style: &Style) -> Vec<String> {
     let room = style.width.saturating_sub(theme::margin(style) + 2);
     let mut lines = Vec::new();
     for sentence in &report.platform.evidence {
-        for (at, piece) in super::line::wrap(&clean(sentence, style), room, room)
-            .into_iter()
-            .enumerate()
-        {
+        for (at, piece) in wrap(&clean(sentence, style), room, room).into_iter().enumerate() {
             let lead = if at == 0 { "- " } else { "  " };
             lines.push(
                 Line::indented(style)
@@ -152,7 +155,9 @@ fn evidence(report: &Report, style: &Style) -> Vec<String> {
         }
     }
     if !lines.is_empty() {
-        let title = format!("{}, because", super::humanize::platform(report.platform.name));
+        let platform = &report.platform;
+        let (name, byocni) = (humanize::platform(platform.name), platform.byocni.as_str());
+        let title = format!("{name}, BYOCNI {byocni}, judged from");
         lines.insert(0, Line::indented(style).with(Tone::Dim, title).paint(style));
     }
     lines

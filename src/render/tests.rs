@@ -331,3 +331,26 @@ fn a_selector_is_said() {
         (Verdict::Healthy, 0)
     );
 }
+
+#[test]
+fn no_room_is_fine_while_something_is_missing() {
+    // The finding is of the CNI's family; the nodes are not Ready all the same.
+    assert!(render(&large(), &style(80), Format::Table).contains("✖ Nodes       460/500 ready"));
+    let mut report = healthy();
+    if let Some(cni) = &mut report.cni {
+        cni.workloads[0].ready = 2;
+    }
+    assert!(render(&report, &style(80), Format::Table).contains("• CNI"));
+}
+
+#[test]
+fn pools_that_do_not_fit_are_counted() {
+    let mut report = healthy();
+    report.nodes.items = (0..20)
+        .map(|n| clusters::node(&format!("pool{n:02}"), n))
+        .collect();
+    report.nodes.total = 20;
+    report.nodes.ready = 20;
+    let page = render(&report, &style(60), Format::Table);
+    assert!(page.contains("pool00 1/1  pool01 1/1  +18 pools"), "{page}");
+}

@@ -38,7 +38,7 @@ pub fn counts(report: &Report) -> String {
 fn headline(report: &Report) -> Option<String> {
     if report.verdict == Verdict::Unknown {
         let needed: Vec<&Skipped> = report.skipped.iter().filter(|s| s.needed).collect();
-        return (!needed.is_empty()).then(|| format!("needs {}", missing(&needed)));
+        return (!needed.is_empty()).then(|| format!("missing: {}", missing(&needed)));
     }
     let mut errors = report.findings.iter().filter(|f| f.severity == Severity::Error);
     match (errors.next(), errors.next()) {
