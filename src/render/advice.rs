@@ -35,15 +35,16 @@ pub fn parts(fix: &str) -> Vec<Part<'_>> {
         return Vec::new();
     }
     if is_command(fix) {
-        let unquoted = |at: usize| {
-            let before = &fix[..at];
-            before.matches('\'').count() % 2 == 0 && before.matches('"').count() % 2 == 0
+        let unquoted = |at: &usize| {
+            ['\'', '"']
+                .iter()
+                .all(|q| fix[..*at].matches(*q).count().is_multiple_of(2))
         };
-        let end = ENDS
+        let ends = ENDS
             .iter()
-            .filter_map(|mark| fix.find(mark))
-            .filter(|at| unquoted(*at))
-            .min();
+            .flat_map(|mark| fix.match_indices(mark))
+            .map(|(at, _)| at);
+        let end = ends.filter(unquoted).min();
         let Some(end) = end else {
             return vec![Part::Command(fix)];
         };

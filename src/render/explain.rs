@@ -198,7 +198,19 @@ pub fn list(all: &[&Code], style: &Style) -> String {
     out
 }
 
-/// docs/codes.md: a table of all codes, then each in full. Our own words: nothing in them needs escaping but `|`.
+/// Our own words as Markdown: placeholders such as `<node>` would vanish as HTML, except within backticks.
+fn prose(text: &str) -> String {
+    let pieces = text
+        .split('`')
+        .enumerate()
+        .map(|(at, piece)| match at.is_multiple_of(2) {
+            true => piece.replace('<', "\\<").replace('*', "\\*"),
+            false => piece.to_string(),
+        });
+    pieces.collect::<Vec<_>>().join("`")
+}
+
+/// docs/codes.md: a table of all codes, then each in full.
 pub fn codes_markdown(all: &[&Code]) -> String {
     let mut out = String::from(
         "# Codes\n\nGenerated from the texts of `kubectl byocni explain`; edit those. \
@@ -206,7 +218,7 @@ pub fn codes_markdown(all: &[&Code]) -> String {
          | Code | Name | Severity | Title |\n|---|---|---|---|\n",
     );
     for c in all {
-        let title = c.title.replace('|', "\\|");
+        let title = prose(c.title).replace('|', "\\|");
         out += &format!(
             "| [{}](#{}) | `{}` | {} | {title} |\n",
             c.id,
@@ -223,14 +235,14 @@ pub fn codes_markdown(all: &[&Code]) -> String {
             let about = FAMILIES
                 .iter()
                 .find(|(d, _)| *d == digits)
-                .map_or("One CNI", |(_, about)| about);
+                .map_or("A CNI's own", |(_, about)| about);
             out += &format!("\n## {digits} {about}\n");
         }
         out += &format!(
             "\n### {} {}\n\n{} ({}).\n",
             c.id,
             c.slug,
-            c.title.trim_end_matches('.'),
+            prose(c.title.trim_end_matches('.')),
             c.severity.as_str()
         );
         for (heading, text) in [
@@ -273,8 +285,8 @@ fn section_markdown(heading: &str, text: &str) -> String {
         let gap = if item && before_item { "" } else { "\n" };
         before_item = item;
         out += &match piece {
-            Piece::Paragraph(words) => format!("{gap}{words}\n"),
-            Piece::Item(words) => format!("{gap}- {words}\n"),
+            Piece::Paragraph(words) => format!("{gap}{}\n", prose(&words)),
+            Piece::Item(words) => format!("{gap}- {}\n", prose(&words)),
             Piece::Commands(commands) => format!("{gap}{}", fence(&commands.join("\n"))),
         };
     }

@@ -123,7 +123,7 @@ fn cells(node: &NodeRow, report: &Report, style: &Style) -> Vec<String> {
 }
 
 /// What makes two nodes alike: pool and condition.
-fn condition<'a>(node: &'a NodeRow) -> (Option<&'a str>, String, Option<&'a str>, &'a [&'static str]) {
+fn condition(node: &NodeRow) -> (Option<&str>, String, Option<&str>, &[&'static str]) {
     (
         node.pool.as_deref(),
         ready(node),

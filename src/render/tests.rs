@@ -164,7 +164,7 @@ fn json_and_yaml_say_the_same() {
         let json: Value = serde_json::from_str(&render(&report, &style(80), Format::Json)).expect("JSON");
         let yaml = render(&report, &style(80), Format::Yaml);
         let documents: Vec<Value> = crate::yaml::documents(&yaml).expect("YAML");
-        assert_eq!(documents, [json.clone()], "{name}");
+        assert_eq!(documents, std::slice::from_ref(&json), "{name}");
         assert_eq!(json["cni"].is_null(), report.cni.is_none());
         assert_eq!(json["apiVersion"], "byocni.io/v1alpha1");
         assert_eq!(json["takenAt"], "2026-08-20T03:04:05Z");
@@ -353,4 +353,10 @@ fn pools_that_do_not_fit_are_counted() {
     report.nodes.ready = 20;
     let page = render(&report, &style(60), Format::Table);
     assert!(page.contains("pool00 1/1  pool01 1/1  +18 pools"), "{page}");
+}
+
+#[test]
+fn placeholders_survive_markdown() {
+    let page = explain::codes_markdown(&[&clusters::CRASH]);
+    assert!(page.contains("the agent of \\<node> writes `<name>`"), "{page}");
 }

@@ -20,7 +20,7 @@ const fn code(id: &'static str, slug: &'static str, severity: Severity, title: &
                 the kubelet reports NetworkPluginNotReady.\n\nNothing that needs an address of its own can start:\n\
                 - pods stay in ContainerCreating\n- CoreDNS answers nothing, so that names resolve nowhere in the \
                 whole cluster",
-        matters: "No workload runs.",
+        matters: "No workload runs until the agent of <node> writes `<name>`.",
         see: "kubectl get daemonsets --all-namespaces --selector app.kubernetes.io/part-of=a-very-long-label-value\n\
               The list is empty or names no CNI:\n$ kubectl get nodes -o jsonpath='{.items[*].status.conditions}'",
         fix: "kubectl byocni install cilium",
