@@ -7,4 +7,5 @@
 //! ```
 pub mod core;
 pub mod io;
+pub mod render;
 pub mod yaml;
