@@ -156,6 +156,7 @@ impl Plugin {
             .ok()
             .and_then(|text| crate::yaml::documents::<Answer>(text).ok())
             .and_then(|documents| documents.into_iter().next())
+            .filter(|answer| !answer.kind.is_empty())
             .ok_or_else(|| {
                 wrong(format!(
                     "its {} bytes of output are no ExecCredential",
