@@ -4,7 +4,7 @@
 //! decided here first, so that it happens once, as kubectl would do it, and with errors that say what to do.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ mod duration;
 mod environment;
 mod error;
 mod exec;
+mod identity;
 mod kubeconfig;
 mod proxy;
 mod request;
@@ -31,7 +32,8 @@ pub use duration::parse_duration;
 pub use error::{ConnectError, RequestError};
 
 use environment::Environment;
-use exec::{Credential, Plugin};
+use exec::Credential;
+use identity::{Source, authority_of, check_expiry, check_identity, source_of};
 use request::Question;
 use why::Route;
 
@@ -105,14 +107,6 @@ struct Inner {
     renewal: tokio::sync::Mutex<Option<u64>>,
 }
 
-/// Where the credential comes from, when it is not simply written in the kubeconfig.
-enum Source {
-    Fixed,
-    Exec(Plugin),
-    /// A token file, re-read when its token is refused: service account tokens are replaced hourly.
-    File(PathBuf),
-}
-
 /// The client with the current credential.
 #[derive(Clone)]
 struct Live {
@@ -153,7 +147,8 @@ impl Connection {
         let server = server_of(&cluster, &user, &cluster_name)?;
         let authority = authority_of(&cluster)?;
         let source = source_of(&mut user, &cluster, authority.as_deref(), env)?;
-        check_identity(&user)?;
+        let alone = matches!(source, Source::Fixed) && user.token.is_none() && user.username.is_none();
+        check_identity(&user, alone)?;
 
         let mut base = kube::Config::new(server.clone());
         base.default_namespace.clone_from(&namespace);
@@ -316,29 +311,6 @@ impl Inner {
     }
 }
 
-impl Source {
-    async fn obtain(&self) -> Result<Credential, ConnectError> {
-        match self {
-            Self::Fixed => Ok(Credential::default()),
-            Self::Exec(plugin) => plugin.run().await,
-            Self::File(path) => {
-                let bytes = read("token file", path)?;
-                let token = String::from_utf8_lossy(&bytes).trim().to_owned();
-                if token.is_empty() {
-                    return Err(ConnectError::BadData {
-                        what: "token file",
-                        why: "it is empty".into(),
-                    });
-                }
-                Ok(Credential {
-                    token: Some(token),
-                    ..Credential::default()
-                })
-            }
-        }
-    }
-}
-
 /// Builds the client with this credential.
 fn live(base: &kube::Config, credential: Credential, generation: u64) -> Result<Live, ConnectError> {
     let mut config = base.clone();
@@ -431,116 +403,4 @@ fn is_loopback(server: &Uri) -> bool {
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|ip| ip.to_canonical().is_loopback())
-}
-
-/// The cluster's CA in PEM; inline data wins over a file.
-fn authority_of(cluster: &Cluster) -> Result<Option<Vec<u8>>, ConnectError> {
-    pem_of(
-        "certificate authority",
-        cluster.certificate_authority_data.as_deref(),
-        cluster.certificate_authority.as_deref(),
-    )
-}
-
-fn pem_of(
-    what: &'static str,
-    data: Option<&str>,
-    file: Option<&str>,
-) -> Result<Option<Vec<u8>>, ConnectError> {
-    match (
-        data.filter(|text| !text.is_empty()),
-        file.filter(|text| !text.is_empty()),
-    ) {
-        (Some(data), _) => {
-            let packed: String = data.split_whitespace().collect();
-            let why = "its data is not base64";
-            STANDARD
-                .decode(packed)
-                .map(Some)
-                .map_err(|_| ConnectError::BadData {
-                    what,
-                    why: why.into(),
-                })
-        }
-        (None, Some(path)) => read(what, Path::new(path)).map(Some),
-        (None, None) => Ok(None),
-    }
-}
-
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, ConnectError> {
-    std::fs::read(path).map_err(|e| ConnectError::File {
-        what,
-        path: path.to_owned(),
-        why: e.to_string(),
-    })
-}
-
-/// Takes out of `user` what the client library would otherwise run or read by itself.
-fn source_of(
-    user: &mut AuthInfo,
-    cluster: &Cluster,
-    authority: Option<&[u8]>,
-    env: &Environment,
-) -> Result<Source, ConnectError> {
-    // oidc is the one provider that kubectl still has.
-    if let Some(provider) = user
-        .auth_provider
-        .as_ref()
-        .filter(|provider| provider.name != "oidc")
-    {
-        return Err(ConnectError::AuthProvider {
-            name: error::printable(&provider.name),
-        });
-    }
-    let token_file = user.token_file.take().filter(|path| !path.is_empty());
-    let exec = user.exec.take();
-    user.token = user
-        .token
-        .take()
-        .filter(|token| !token.expose_secret().is_empty());
-    let basic = user.username.as_ref().is_some_and(|name| !name.is_empty()) && user.password.is_some();
-    // kubectl never runs the plugin when the kubeconfig itself holds a token or a password.
-    Ok(match (token_file, exec) {
-        _ if user.token.is_some() || basic => Source::Fixed,
-        (Some(path), _) => Source::File(PathBuf::from(path)),
-        (None, Some(exec)) => Source::Exec(Plugin::new(&exec, cluster, authority, env.stdin_is_terminal)?),
-        (None, None) => Source::Fixed,
-    })
-}
-
-/// Reads the client certificate once now, because the client library's own errors do not name the file.
-fn check_identity(user: &AuthInfo) -> Result<(), ConnectError> {
-    let data = user.client_key_data.as_ref().map(ExposeSecret::expose_secret);
-    let key = pem_of("client key", data, user.client_key.as_deref())?;
-    let chain = pem_of(
-        "client certificate",
-        user.client_certificate_data.as_deref(),
-        user.client_certificate.as_deref(),
-    )?;
-    match (chain, key) {
-        (Some(chain), Some(_)) => check_expiry(&chain),
-        (Some(_), None) => Err(ConnectError::BadData {
-            what: "client certificate",
-            why: "its key is missing".into(),
-        }),
-        (None, Some(_)) => Err(ConnectError::BadData {
-            what: "client key",
-            why: "its certificate is missing".into(),
-        }),
-        (None, None) => Ok(()),
-    }
-}
-
-/// Refuses a client certificate whose time is over: the server would only drop the connection.
-fn check_expiry(pem: &[u8]) -> Result<(), ConnectError> {
-    let chain = certificate::certificates(pem).map_err(|why| ConnectError::BadData {
-        what: "client certificate",
-        why,
-    })?;
-    match chain.first().and_then(|leaf| certificate::not_after(leaf)) {
-        Some(end) if end < jiff::Timestamp::now() => {
-            Err(ConnectError::ClientCertificateExpired { on: end.to_string() })
-        }
-        _ => Ok(()),
-    }
 }

@@ -163,7 +163,7 @@ async fn once(client: &kube::Client, question: &Question<'_>, route: &Route) -> 
     Err(refused(head.status, &head.headers, &body))
 }
 
-/// The whole body, each byte copied at most once, and none when it arrives in one piece.
+/// The whole body in one buffer; one that arrives in one piece is not copied at all.
 async fn collect(headers: &HeaderMap, mut body: Body) -> Result<Bytes, kube::Error> {
     let mut first: Option<Bytes> = None;
     let mut all: Option<BytesMut> = None;

@@ -46,7 +46,7 @@ pub(crate) fn explain(error: &(dyn Error + 'static), route: &Route) -> Failure {
         .iter()
         .filter_map(|e| e.downcast_ref::<std::io::Error>())
         .map(std::io::Error::kind);
-    let kind = kind.filter(|kind| *kind != ErrorKind::Other).last();
+    let kind = kind.filter(|kind| *kind != ErrorKind::Other).next_back();
     let (why, again) = if says("proxy authorization required") {
         (
             format!("the proxy on the way to {to} wants a user name and password (HTTP 407)"),

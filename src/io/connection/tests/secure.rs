@@ -137,6 +137,13 @@ async fn an_expired_client_certificate_is_noticed_before_asking() {
         error.to_string(),
         "the client certificate expired on 2021-02-03T04:05:06Z"
     );
+    let with_token = Flags {
+        token: Some("t".into()),
+        ..flags.clone()
+    };
+    Connection::open_in(&with_token, &Environment::default())
+        .await
+        .expect("the token may do");
     let fine = Flags {
         client_certificate: Some(testdata("good.pem")),
         ..flags
