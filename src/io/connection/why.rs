@@ -42,11 +42,12 @@ pub(crate) fn explain(error: &(dyn Error + 'static), route: &Route) -> Failure {
         Some(proxy) => format!("{} through the proxy {proxy}", route.host),
         None => route.host.clone(),
     };
-    let kind = chain
+    let mut kinds = chain
         .iter()
+        .rev()
         .filter_map(|e| e.downcast_ref::<std::io::Error>())
         .map(std::io::Error::kind);
-    let kind = kind.filter(|kind| *kind != ErrorKind::Other).next_back();
+    let kind = kinds.find(|kind| *kind != ErrorKind::Other);
     let (why, again) = if says("proxy authorization required") {
         (
             format!("the proxy on the way to {to} wants a user name and password (HTTP 407)"),
