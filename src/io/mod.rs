@@ -1,1 +1,2 @@
 //! The only room that touches the outside: the API server, files, processes.
+pub mod connection;
