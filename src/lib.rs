@@ -5,6 +5,7 @@
 //! ```text
 //! cli ──► io ──► core ◄── render ◄── cli
 //! ```
+pub mod cli;
 pub mod core;
 pub mod io;
 pub mod render;

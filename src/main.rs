@@ -1,2 +1,4 @@
 //! The binary: parse, run, exit.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    kubectl_byocni::cli::main()
+}

@@ -9,5 +9,6 @@ pub mod facts;
 pub mod finding;
 pub mod judge;
 pub mod report;
+pub mod selector;
 pub mod text;
 pub mod words;

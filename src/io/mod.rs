@@ -1,2 +1,4 @@
 //! The only room that touches the outside: the API server, files, processes.
+pub mod capture_file;
+pub mod cluster;
 pub mod connection;

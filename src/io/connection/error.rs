@@ -198,7 +198,7 @@ impl ConnectError {
 }
 
 /// Why a request brought no answer that can be used. Text from the server is free of control characters.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// 403: logged in, but not allowed to.

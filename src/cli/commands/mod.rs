@@ -1,0 +1,6 @@
+//! One file a verb.
+
+pub mod capture;
+pub mod explain;
+pub mod status;
+pub mod version;

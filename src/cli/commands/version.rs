@@ -1,0 +1,72 @@
+//! `version`: this plugin's, and the cluster's where one can be reached.
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::{
+    cli::{Failure, Outcome, global::Global, terminal::Terminal},
+    core::text::Text,
+    io::connection::Connection,
+};
+
+/// Show the version of the plugin and of the cluster
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  kubectl byocni version\n  kubectl byocni version --client -o json")]
+pub struct Args {
+    /// The plugin's version only, without asking a cluster
+    #[arg(long)]
+    client: bool,
+    /// The format
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Prints both; a cluster that cannot be reached is said and is no failure, as with kubectl's own client part.
+pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
+    let plugin = env!("CARGO_PKG_VERSION");
+    let cluster = if args.client {
+        Ok(None)
+    } else {
+        cluster(global).await.map(Some)
+    };
+    let text = match (args.output, &cluster) {
+        (Output::Text, Ok(Some(version))) => format!("kubectl-byocni v{plugin}\nkubernetes     {version}\n"),
+        (Output::Text, _) => format!("kubectl-byocni v{plugin}\n"),
+        (Output::Json, cluster) => {
+            let known = cluster.as_ref().ok().and_then(|c| c.as_ref()).map(|v| v.as_str());
+            let body = serde_json::json!({ "plugin": format!("v{plugin}"), "kubernetes": known });
+            format!("{body:#}\n")
+        }
+    };
+    terminal.print(&text)?;
+    match cluster {
+        Ok(_) => Ok(Outcome::Done),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn cluster(global: &Global) -> Result<Text, Failure> {
+    let connection = Connection::open(&global.connection()).await?;
+    let body = connection
+        .get("/version", "application/json")
+        .await
+        .map_err(|error| Failure {
+            hint: error.hint(),
+            message: error.to_string(),
+            outcome: Outcome::Failed,
+        })?;
+    let version: serde_json::Value = serde_json::from_slice(&body)
+        .map_err(|e| Failure::new(format!("the server's version cannot be read: {e}")))?;
+    Ok(Text::new(
+        version
+            .get("gitVersion")
+            .and_then(|v| v.as_str())
+            .unwrap_or("unknown"),
+    ))
+}

@@ -1,0 +1,100 @@
+//! Exit codes and failures (DESIGN: "Exit codes").
+
+use std::process::ExitCode;
+
+use crate::io::{capture_file::FileError, cluster::ReadError, connection::ConnectError};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, or healthy.
+    Done,
+    /// Could not do it: API, helm, files.
+    Failed,
+    /// The command line was wrong.
+    Usage,
+    /// The cluster is unhealthy.
+    Unhealthy,
+    /// Something needed could not be read: the verdict is incomplete.
+    Incomplete,
+    /// By a signal.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> ExitCode {
+        ExitCode::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Failed => 1,
+            Outcome::Usage => 2,
+            Outcome::Unhealthy => 3,
+            Outcome::Incomplete => 5,
+            Outcome::Interrupted => 130,
+        })
+    }
+}
+
+/// Why a command could not do it, and what to do next.
+#[derive(Debug)]
+pub struct Failure {
+    /// What and why, one sentence.
+    pub message: String,
+    /// The next command, where there is one.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub outcome: Outcome,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Failure {
+            message: message.into(),
+            hint: None,
+            outcome: Outcome::Failed,
+        }
+    }
+
+    /// The user's words were wrong.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Failure {
+            message: message.into(),
+            hint: Some(hint.into()),
+            outcome: Outcome::Usage,
+        }
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Failure {
+            message: error.to_string(),
+            hint: error.hint(),
+            outcome: Outcome::Failed,
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Failure {
+            message: error.to_string(),
+            hint: error.error.hint(),
+            outcome: Outcome::Failed,
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let hint = match &error {
+            FileError::Unreadable { .. } | FileError::Unwritable { .. } => None,
+            _ => Some("a capture is made with: kubectl byocni capture -f FILE".into()),
+        };
+        Failure {
+            message: error.to_string(),
+            hint,
+            outcome: Outcome::Failed,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: one file a verb, thin; flags that every verb has; the exit codes.
+
+mod commands;
+mod exit;
+mod global;
+mod terminal;
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use exit::{Failure, Outcome};
+use global::Global;
+use terminal::Terminal;
+
+/// Inspect the CNI of a cluster that comes without one.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-byocni",
+    version,
+    about = "What the network of a cluster without a built-in CNI is doing, and why",
+    long_about = "Looks at a cluster that comes without a CNI (above all AKS created with --network-plugin none) and says \
+                  in one page what its network's state is, why, and what to do next. It reads API objects only: no exec, \
+                  no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
+                  what to collect for the CNI's own community.",
+    after_help = "Exit codes: 0 healthy or done, 1 could not do it, 2 usage, 3 the cluster is unhealthy,\n\
+                  5 something needed could not be read, 130 interrupted.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Status(commands::status::Args),
+    Capture(commands::capture::Args),
+    Explain(commands::explain::Args),
+    Version(commands::version::Args),
+}
+
+/// Runs the command line that the process was given.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let matches = match command(&arguments).try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error.format(&mut command(&arguments))),
+    };
+    let terminal = Terminal::new(cli.global.color);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal.failure(&Failure::new(format!("cannot start: {error}")));
+            return Outcome::Failed.into();
+        }
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = run(&cli, &terminal) => outcome,
+            // Nothing is written by these commands: leaving at once leaves nothing behind.
+            _ = interrupted() => Ok(Outcome::Interrupted),
+        }
+    });
+    // Answers that are still on their way are of no more use.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(outcome) => outcome.into(),
+        Err(failure) => {
+            terminal.failure(&failure);
+            failure.outcome.into()
+        }
+    }
+}
+
+async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
+    match &cli.verb {
+        Verb::Status(args) => commands::status::run(args, &cli.global, terminal).await,
+        Verb::Capture(args) => commands::capture::run(args, &cli.global, terminal).await,
+        Verb::Explain(args) => commands::explain::run(args, terminal),
+        Verb::Version(args) => commands::version::run(args, &cli.global, terminal).await,
+    }
+}
+
+/// The command line's grammar, named as its user called it: through kubectl there is no dash.
+fn command(arguments: &[OsString]) -> clap::Command {
+    let called = arguments.first().map(Path::new).and_then(Path::file_stem);
+    let through_kubectl = called.is_some_and(|stem| stem.to_string_lossy().starts_with("kubectl-"));
+    let command = Cli::command();
+    if through_kubectl {
+        command.name("kubectl byocni").bin_name("kubectl byocni")
+    } else {
+        command
+    }
+}
+
+/// Help and version go to standard output and are no failure; clap writes both, coloured as the terminal allows.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() {
+        Outcome::Usage.into()
+    } else {
+        Outcome::Done.into()
+    }
+}
+
+#[cfg(unix)]
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,213 @@
+//! Paged lists: one page is parsed while the next is on its way, and a list whose token has expired begins again.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::io::connection::{Connection, RequestError};
+
+/// The Accept header for objects.
+pub const JSON: &str = "application/json";
+
+/// The Accept header for metadata alone.
+pub const METADATA: &str =
+    "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
+
+/// Nodes are large (17 KB each, most of it image names): a page is 9 MB.
+pub const NODES_A_PAGE: usize = 500;
+
+/// Agents' pods are 16 KB each.
+pub const PODS_A_PAGE: usize = 500;
+
+/// Custom objects are about 1.5 KB each.
+pub const CUSTOM_A_PAGE: usize = 2000;
+
+/// Of the others there are few; the limit bounds what a surprise costs.
+pub const SMALL_A_PAGE: usize = 1000;
+
+/// How often a list may begin again after its token has expired (410). Tokens live for five minutes and more.
+const BEGINNINGS: usize = 3;
+
+/// What lists are made of.
+pub trait Slim: DeserializeOwned + Send + 'static {}
+impl<T: DeserializeOwned + Send + 'static> Slim for T {}
+
+/// A page as the API server writes it: `metadata` stands before `items`.
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default = "Vec::new")]
+    items: Vec<T>,
+}
+
+/// The head of a page.
+#[derive(Deserialize, Default)]
+struct Head {
+    #[serde(default)]
+    metadata: ListMeta,
+}
+
+#[derive(Deserialize, Default)]
+struct ListMeta {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+/// One list, without paging.
+pub async fn page<T: Slim>(
+    connection: &Connection,
+    path: &str,
+    accept: &str,
+) -> Result<Vec<T>, RequestError> {
+    let body = connection.get(path, accept).await?;
+    parsed(body, |item| item).await
+}
+
+/// All pages of a list, trimmed while the next page is fetched.
+pub async fn all<T: Slim>(
+    connection: &Connection,
+    path: &str,
+    a_page: usize,
+    accept: &'static str,
+    trim: impl Fn(T) -> T + Clone + Send + 'static,
+) -> Result<Vec<T>, RequestError> {
+    let mut beginnings = 0;
+    loop {
+        beginnings += 1;
+        match from_the_start(connection, path, a_page, accept, trim.clone()).await {
+            // Not half of an old list and half of a new one: from the start again.
+            Err(RequestError::Gone { .. }) if beginnings < BEGINNINGS => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn from_the_start<T: Slim>(
+    connection: &Connection,
+    path: &str,
+    a_page: usize,
+    accept: &'static str,
+    trim: impl Fn(T) -> T + Clone + Send + 'static,
+) -> Result<Vec<T>, RequestError> {
+    let mut items = vec![];
+    let mut body = connection.get(&page_path(path, a_page, ""), accept).await?;
+    loop {
+        let next = next_token(&body);
+        let parsing = parsed(body, trim.clone());
+        if next.is_empty() {
+            items.extend(parsing.await?);
+            return Ok(items);
+        }
+        let path = page_path(path, a_page, &next);
+        let (page, following) = tokio::join!(parsing, connection.get(&path, accept));
+        items.extend(page?);
+        body = following?;
+    }
+}
+
+/// The path of a page.
+pub fn page_path(path: &str, a_page: usize, token: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    let token = if token.is_empty() {
+        String::new()
+    } else {
+        format!("&continue={}", super::escaped(token))
+    };
+    format!("{path}{joint}limit={a_page}{token}")
+}
+
+/// The token of the next page. It stands in the first bytes of the body: those alone are looked at, so that the next
+/// request is sent before this page is parsed.
+pub fn next_token(body: &Bytes) -> String {
+    const HEAD: usize = 8192;
+    let head = &body[..body.len().min(HEAD)];
+    let text = String::from_utf8_lossy(head);
+    let end = ["\"items\":", "\"columnDefinitions\":", "\"rows\":"]
+        .iter()
+        .filter_map(|key| text.find(key))
+        .min();
+    let whole = |text: &str| serde_json::from_str::<Head>(text).ok();
+    let parsed = match end {
+        // Up to `"items"` the object is complete but for its closing brace.
+        Some(end) => whole(&format!("{}}}", text[..end].trim_end().trim_end_matches(','))),
+        None => None,
+    };
+    let head = parsed.or_else(|| serde_json::from_slice::<Head>(body).ok());
+    head.map(|h| h.metadata.next).unwrap_or_default()
+}
+
+/// Parses a page away from the runtime's one thread.
+async fn parsed<T: Slim>(
+    body: Bytes,
+    trim: impl Fn(T) -> T + Send + 'static,
+) -> Result<Vec<T>, RequestError> {
+    let parse = move || {
+        let page: Page<T> =
+            serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
+        Ok(page.items.into_iter().map(trim).collect())
+    };
+    match tokio::task::spawn_blocking(parse).await {
+        Ok(outcome) => outcome,
+        Err(panic) => Err(RequestError::NotTheApi {
+            why: panic.to_string(),
+        }),
+    }
+}
+
+/// Waits for all of these at once; outcomes in the order of the questions.
+pub async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<std::pin::Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut outcomes: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut open = false;
+        for (future, outcome) in waiting.iter_mut().zip(&mut outcomes) {
+            if outcome.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *outcome = Some(value),
+                    std::task::Poll::Pending => open = true,
+                }
+            }
+        }
+        if open {
+            std::task::Poll::Pending
+        } else {
+            std::task::Poll::Ready(())
+        }
+    })
+    .await;
+    outcomes.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_read_from_the_head() {
+        let body = Bytes::from_static(
+            br#"{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":"abc="},"items":[{"#,
+        );
+        assert_eq!(next_token(&body), "abc=");
+        let last =
+            Bytes::from_static(br#"{"kind":"NodeList","metadata":{"resourceVersion":"7"},"items":[]}"#);
+        assert_eq!(next_token(&last), "");
+        let table = Bytes::from_static(
+            br#"{"kind":"Table","metadata":{"continue":"x"},"columnDefinitions":[],"rows":[]}"#,
+        );
+        assert_eq!(next_token(&table), "x");
+        let turned = Bytes::from_static(br#"{"items":[],"metadata":{"continue":"late"}}"#);
+        assert_eq!(next_token(&turned), "late");
+    }
+
+    #[test]
+    fn a_token_is_escaped() {
+        assert_eq!(
+            page_path("/api/v1/nodes", 5, "a=/+"),
+            "/api/v1/nodes?limit=5&continue=a%3D%2F%2B"
+        );
+        assert_eq!(
+            page_path("/x?labelSelector=a", 5, ""),
+            "/x?labelSelector=a&limit=5"
+        );
+    }
+}
