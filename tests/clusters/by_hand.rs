@@ -36,6 +36,7 @@ enum Tier {
         #[arg(long, value_name = "FILE")]
         apply: Vec<std::path::PathBuf>,
     },
+    // Here: RealNodes, with `mod real_nodes` on top of the same ControlPlane.
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]

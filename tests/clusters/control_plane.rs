@@ -80,6 +80,7 @@ pub struct ControlPlane {
     options: Options,
     port: u16,
     authority: Authority,
+    kubeconfig: PathBuf,
     dir: Folder,
 }
 
@@ -185,8 +186,8 @@ impl ControlPlane {
     }
 
     /// The administrator's kubeconfig.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.dir().join("admin.kubeconfig")
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// Holds `ca.crt`, `ca.key`, the programs' logs and `audit.log`.
@@ -306,7 +307,7 @@ impl ControlPlane {
     {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
-            let reason = match self.ask(|client| ready(client)) {
+            let reason = match self.ask(&ready) {
                 Ok(()) => return Ok(()),
                 Err(reason) => reason,
             };
@@ -423,7 +424,7 @@ impl ControlPlane {
         self.write("tokens.pub", &public)?;
         let admin = self.authority.client("admin", &["system:masters"])?;
         self.write_pair("admin", &admin)?;
-        self.write_kubeconfig(&self.kubeconfig(), "admin", &admin)?;
+        self.write_kubeconfig(self.kubeconfig(), "admin", &admin)?;
         for name in ["controller-manager", "scheduler"] {
             let user = format!("system:kube-{name}");
             let path = self.dir().join(format!("{name}.kubeconfig"));

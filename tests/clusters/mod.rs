@@ -1,6 +1,10 @@
 //! Clusters to test against. Any test binary takes them in with
 //! `#[path = "clusters/mod.rs"] mod clusters;`; by hand: `cargo run --example cluster -- --help`.
 //!
+//! Programs come from Go modules: `tests/clusters/build.sh` builds them once, outside the repository. A tier that
+//! cannot run is skipped with one line, see [`required_or_skip`]; `BYOCNI_TEST_KEEP=1` keeps a cluster's folder with
+//! the programs' logs.
+//!
 //! * [`ControlPlane`]: real etcd, API server, controller manager and scheduler on free ports.
 //! * [`aks`], [`kubeadm`]: what such a cluster contains before anyone brings a CNI.
 //! * [`kubelet`]: plays its nodes, and the CNI's agents on them.
@@ -23,4 +27,4 @@ pub mod programs;
 pub use api::Objects;
 pub use control_plane::{ControlPlane, Options};
 pub use kubelet::{Behaviour, FakeKubelet, Which};
-pub use programs::{assets, required_or_skip};
+pub use programs::{assets, helm, required_or_skip};

@@ -30,6 +30,18 @@ pub fn assets() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// The helm program of this major version, built with the others.
+pub fn helm(major: u8) -> Result<PathBuf, String> {
+    let program = cache()?.join(format!("bin/helm{major}/helm"));
+    match program.is_file() {
+        true => Ok(program),
+        false => Err(format!(
+            "no {}: build it with tests/clusters/build.sh",
+            program.display()
+        )),
+    }
+}
+
 /// Kept between runs and outside the repository: built programs, images.
 pub fn cache() -> Result<PathBuf, String> {
     let set = |name: &str| {

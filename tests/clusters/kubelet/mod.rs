@@ -100,7 +100,7 @@ impl FakeKubelet {
             .enable_all()
             .build()
             .expect("a tokio runtime");
-        let kubeconfig = plane.kubeconfig();
+        let kubeconfig = plane.kubeconfig().to_owned();
         let (sender, receiver) = std::sync::mpsc::channel();
         runtime.spawn(async move {
             let _ = sender.send(client_from(&kubeconfig).await);

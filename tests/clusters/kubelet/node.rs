@@ -199,16 +199,23 @@ impl Node {
     }
 
     async fn advance(&mut self, play: &mut Play, uid: &str) -> Option<Instant> {
-        let behaviour = self.shared.behaviour(&self.name, &play.pod);
         let now = Instant::now();
+        let behaviour = match play.refused && play.backs_off(now) {
+            true => Behaviour::CrashLoop { exit_code: 1 },
+            false => self.shared.behaviour(&self.name, &play.pod),
+        };
         let was_ready = play.ready;
         let host_network = play.pod.spec.host_network;
         let mut wake = play.advance(&behaviour, now, || self.address(host_network));
         let agent = cni::agent(&play.pod);
         if agent.is_some() && play.ready && self.agent.as_deref() != Some(uid) {
             match self.bring_up(play).await {
-                Ok(()) => self.agent = Some(uid.to_owned()),
+                Ok(()) => {
+                    self.agent = Some(uid.to_owned());
+                    play.refused = false;
+                }
                 Err(_) => {
+                    play.refused = true;
                     play.crash(1, now);
                     wake = play.advance(&Behaviour::CrashLoop { exit_code: 1 }, now, || Ok(String::new()));
                 }

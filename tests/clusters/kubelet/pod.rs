@@ -113,6 +113,8 @@ pub struct Play {
     /// The status that the API has.
     pub sent: Value,
     probe_failed: bool,
+    /// The CNI's agent exited by itself: what it needs is not there.
+    pub refused: bool,
     /// Warnings to report: reason and message.
     pub warnings: Vec<(&'static str, String)>,
 }
@@ -139,6 +141,7 @@ impl Play {
             exit: None,
             sent: Value::Null,
             probe_failed: false,
+            refused: false,
             warnings: Vec::new(),
         }
     }
@@ -148,8 +151,9 @@ impl Play {
         matches!(self.stage, Stage::Running | Stage::Crashed(_) | Stage::Completed)
     }
 
-    pub fn runs(&self) -> bool {
-        self.stage == Stage::Running
+    /// Between an exit and the next start.
+    pub fn backs_off(&self, now: Instant) -> bool {
+        matches!(self.stage, Stage::Crashed(_)) && self.until.is_some_and(|until| until > now)
     }
 
     pub fn completed(&self) -> bool {
@@ -281,6 +285,10 @@ impl Play {
         self.ready = false;
         // A kubelet waits 10 s, 20 s, … 300 s. Tests see the same states sooner.
         self.until = Some(now + Duration::from_millis(500) * 2u32.pow(self.restarts.min(6)));
+        // A kubelet counts repetitions in one event; a few events do here.
+        if !(self.restarts + 1).is_power_of_two() {
+            return;
+        }
         let container = self.pod.spec.containers.first().map_or("", |c| c.name.as_str());
         let Metadata {
             name, namespace, uid, ..
