@@ -113,11 +113,13 @@ impl ControlPlane {
         let dir = new_folder()?;
         let [etcd, peers, port, manager, scheduler] = free_ports()?;
         let authority = Authority::new()?;
+        let kubeconfig = dir.0.join("admin.kubeconfig");
         let mut plane = ControlPlane {
             running: Vec::new(),
             options,
             port,
             authority,
+            kubeconfig,
             dir,
         };
         plane.write_certificates()?;
@@ -208,7 +210,7 @@ impl ControlPlane {
 
     /// The administrator's client. Belongs to the tokio runtime that it is asked for in.
     pub async fn client(&self) -> Client {
-        client_from(&self.kubeconfig())
+        client_from(self.kubeconfig())
             .await
             .expect("a client from our own kubeconfig")
     }
@@ -282,7 +284,7 @@ impl ControlPlane {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime.expect("a tokio runtime").block_on(async move {
                     question(
-                        client_from(&kubeconfig)
+                        client_from(kubeconfig)
                             .await
                             .expect("a client from our own kubeconfig"),
                     )
