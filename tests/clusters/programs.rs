@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -70,7 +71,8 @@ pub fn required_or_skip<T>(tier: &str, result: Result<T, String>) -> Option<T> {
         !named,
         "BYOCNI_TEST_REQUIRE={required}, but the {tier} tier cannot run: {reason}"
     );
-    eprintln!("skipped: the {tier} tier cannot run: {reason}");
+    // Not eprintln: the test harness would swallow it with the output of a test that passed.
+    let _ = writeln!(std::io::stderr(), "skipped: the {tier} tier cannot run: {reason}");
     None
 }
 
