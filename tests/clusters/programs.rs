@@ -125,7 +125,7 @@ impl Running {
         // A group of their own: Ctrl-C in a terminal is for us, who then stop them in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         // Less collecting of garbage while thousands of objects are written; not at the price of all memory.
-        command.env("GOGC", "200").env("GOMEMLIMIT", "9GiB");
+        command.env("GOGC", "200").env("GOMEMLIMIT", "12GiB");
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let (sender, reply) = channel();
         starter()
