@@ -1,0 +1,489 @@
+//! Real nodes without a CNI: containerd and kubelet in namespaces of their own, beside a real control plane.
+//!
+//! Nothing of a cluster is left when it is dropped, or when the test is killed: the kernel then kills the nodes'
+//! first processes, with them go their network namespaces, links and mounts; a caretaker process removes cgroups
+//! and files. No firewall rule and no setting of the machine is changed: the nodes' bridge has a network
+//! namespace of its own, and one link to the machine, whose end there has the address that the API server uses.
+
+#[path = "real_nodes/stories.rs"]
+pub mod stories;
+
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::control_plane::{ControlPlane, Options};
+use super::programs::{Running, assets, cache};
+
+/// Images that every cluster has; others by the names that `real-nodes/images.sh` knows.
+const IMAGES: [&str; 4] = ["pause", "agnhost", "coredns", "kube-proxy"];
+const POD_CIDR: &str = "10.244.0.0/16";
+const SERVICE_CIDR: &str = "10.0.0.0/16";
+const CLUSTER_DNS: &str = "10.0.0.10";
+
+/// What differs between the clusters of the tests.
+#[derive(Clone, Debug)]
+pub struct RealNodesOptions {
+    pub nodes: u8,
+    /// Whether nodes get a podCIDR (kubeadm) or not (AKS BYOCNI).
+    pub node_cidrs: bool,
+    /// More images: `flannel`, `cilium-v1.19.6`, `cilium-v1.20.0`.
+    pub images: &'static [&'static str],
+    /// `helm3` or `helm4`.
+    pub helm: &'static str,
+}
+
+impl Default for RealNodesOptions {
+    fn default() -> RealNodesOptions {
+        RealNodesOptions { nodes: 2, node_cidrs: true, images: &[], helm: "helm3" }
+    }
+}
+
+/// A running cluster. Dropping it ends and removes everything that it consists of.
+pub struct RealNodes {
+    // Dropped in this order.
+    nodes: Vec<Running>,
+    switch: Option<Running>,
+    plane: ControlPlane,
+    options: RealNodesOptions,
+    dir: PathBuf,
+    // The last: it removes what the others leave.
+    _caretaker: Caretaker,
+}
+
+/// What this machine lacks for real nodes, in one line.
+pub fn prerequisites() -> Result<(), String> {
+    if std::fs::metadata("/proc/self").map_or(1, |process| process.uid()) != 0 {
+        return Err("not root".to_owned());
+    }
+    let programs = "containerd containerd-shim-runc-v2 ctr runc ip iptables xtables-nft-multi ipset conntrack busybox \
+                    unshare nsenter setpriv flock hostname sysctl python3 gcc kubectl";
+    let missing: Vec<&str> = programs.split_whitespace().filter(|name| find_program(name).is_none()).collect();
+    if !missing.is_empty() {
+        return Err(format!("not installed: {}", missing.join(", ")));
+    }
+    let folders = ["/usr/lib/cni", "/usr/libexec/cni"];
+    if !folders.iter().any(|folder| Path::new(folder).join("loopback").is_file()) {
+        return Err("not installed: containernetworking-plugins".to_owned());
+    }
+    let assets = assets()?;
+    for name in ["kubelet", "kube-proxy", "agnhost", "coredns"] {
+        if !assets.join(name).is_file() {
+            return Err(format!("no {name} in {}: build it with tests/clusters/build.sh", assets.display()));
+        }
+    }
+    Ok(())
+}
+
+/// The folder with the charts' archives: `BYOCNI_TEST_CHARTS`, else `../shared/charts` beside the project.
+pub fn charts() -> Result<PathBuf, String> {
+    let named = std::env::var_os("BYOCNI_TEST_CHARTS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/charts"));
+    if folder.join("index.yaml").is_file() {
+        return Ok(folder);
+    }
+    Err(format!("no charts in {} (BYOCNI_TEST_CHARTS names a folder with index.yaml)", folder.display()))
+}
+
+impl RealNodes {
+    /// Brings up the control plane and its nodes; returns when the nodes have reported. Makes images that are not
+    /// there yet, which takes a minute for each Cilium the first time.
+    pub fn start(options: RealNodesOptions) -> Result<RealNodes, String> {
+        prerequisites()?;
+        let assets = assets()?;
+        let images = cache()?.join("images");
+        make_images(&assets, &images, options.images)?;
+
+        let dir = new_folder()?;
+        let tag = format!("byocni-{}", dir.file_name().and_then(OsStr::to_str).unwrap_or_default());
+        let caretaker = Caretaker::start(&tag, &dir)?;
+
+        let switch = in_namespaces(&dir.join("switch"), &["--net", "sleep", "infinity"])?;
+        wait_for_own_network(switch.pid())?;
+        let subnet = link_machine_to_switch(switch.pid())?;
+        let gateway = format!("10.89.{subnet}.1");
+
+        let address = gateway.parse().map_err(|e| format!("{gateway}: {e}"))?;
+        let plane = ControlPlane::start(Options {
+            advertise: address,
+            bind: address,
+            service_cidr: SERVICE_CIDR,
+            pod_cidr: options.node_cidrs.then_some(POD_CIDR),
+            ..Options::default()
+        })?;
+        let mut cluster =
+            RealNodes { nodes: Vec::new(), switch: Some(switch), plane, options, dir, _caretaker: caretaker };
+        for number in 1..=cluster.options.nodes {
+            cluster.start_node(number, subnet, &tag, &assets, &images)?;
+        }
+        let addons = include_str!("real-nodes/addons.yaml")
+            .replace("@POD_CIDR@", POD_CIDR)
+            .replace("@SERVER@", &cluster.plane.url())
+            .replace("@CLUSTER_DNS@", CLUSTER_DNS);
+        cluster.plane.apply(&addons);
+        cluster.wait_for_nodes()?;
+        Ok(cluster)
+    }
+
+    fn start_node(
+        &mut self,
+        number: u8,
+        subnet: u8,
+        tag: &str,
+        assets: &Path,
+        images: &Path,
+    ) -> Result<(), String> {
+        let name = format!("node-{number}");
+        let dir = self.dir.join(&name);
+        std::fs::create_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let user = self.plane.kubeconfig_for(&format!("system:node:{name}"), &["system:nodes"]);
+        for (from, to) in [(user, "kubeconfig"), (self.plane.dir().join("ca.crt"), "ca.crt")] {
+            std::fs::copy(&from, dir.join(to)).map_err(|e| format!("{}: {e}", from.display()))?;
+        }
+        let script = scripts().join("node.sh");
+        let arguments = [
+            "--net --mount --pid --uts --fork --kill-child=KILL --mount-proc --propagation private",
+            // Nothing of the test's environment (proxies, above all) is meant for the node.
+            "env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin bash",
+        ]
+        .join(" ");
+        let address = format!("10.89.{subnet}.{}/24", number + 1);
+        let (gateway, cgroup) = (format!("10.89.{subnet}.1"), format!("{tag}-{name}"));
+        let mut words: Vec<&OsStr> = arguments.split(' ').map(OsStr::new).collect();
+        words.push(script.as_os_str());
+        words.extend([&name, &address, &gateway, CLUSTER_DNS, &cgroup].map(OsStr::new));
+        words.extend([assets, images, &dir].map(Path::as_os_str));
+        let node = in_namespaces(&dir, &words)?;
+        let (pid, switch) = (node.pid(), self.switch.as_ref().map_or(0, Running::pid));
+        self.nodes.push(node);
+        wait_for_own_network(pid)?;
+        let (port, pid) = (format!("port{number}"), pid.to_string());
+        in_network_of(
+            switch,
+            &["ip", "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid],
+        )?;
+        in_network_of(switch, &["ip", "link", "set", &port, "master", "bridge", "up"])
+    }
+
+    fn wait_for_nodes(&mut self) -> Result<(), String> {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(ended) = self.nodes.iter_mut().find_map(Running::ended) {
+                return Err(ended);
+            }
+            let nodes = self.plane.get("/api/v1/nodes").unwrap_or_default();
+            let reported = nodes["items"].as_array().map_or(0, |nodes| {
+                nodes.iter().filter(|node| node["status"]["conditions"].is_array()).count()
+            });
+            if reported == usize::from(self.options.nodes) {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(format!("{reported} of {} nodes have reported within a minute", self.options.nodes));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    pub fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.plane.kubeconfig()
+    }
+
+    /// The nodes' logs are in `node-N/` here.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// `KEY=VALUE` for `sh`, so that a person's helm and kubectl act on this cluster.
+    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        vec![
+            ("KUBECONFIG", self.kubeconfig()),
+            ("HELM_CACHE_HOME", self.dir.join("helm/cache")),
+            ("HELM_CONFIG_HOME", self.dir.join("helm/config")),
+            ("HELM_DATA_HOME", self.dir.join("helm/data")),
+        ]
+    }
+
+    /// Runs kubectl as administrator.
+    pub fn kubectl(&self, arguments: &[&str]) -> Output {
+        self.run(Path::new("kubectl"), arguments)
+    }
+
+    /// Runs kubectl; panics with what it said if it fails.
+    pub fn kubectl_ok(&self, arguments: &[&str]) -> String {
+        succeeded("kubectl", arguments, self.kubectl(arguments))
+    }
+
+    /// Runs plain helm as administrator, without anything of this user's helm.
+    pub fn helm(&self, arguments: &[&str]) -> Output {
+        let helm = assets().map(|assets| assets.join(self.options.helm).join("helm"));
+        self.run(&helm.unwrap_or_else(|_| "helm".into()), arguments)
+    }
+
+    /// Runs helm; panics with what it said if it fails.
+    pub fn helm_ok(&self, arguments: &[&str]) -> String {
+        succeeded("helm", arguments, self.helm(arguments))
+    }
+
+    fn run(&self, program: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null());
+        command.env_clear().env("HOME", &self.dir).envs(self.environment());
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        command.output().unwrap_or_else(|e| panic!("cannot run {}: {e}", program.display()))
+    }
+
+    /// Installs or upgrades a release of a chart's archive and of no other values than these.
+    pub fn install(&self, release: &str, namespace: &str, archive: &str, values: &[&str]) -> String {
+        let chart = charts().map(|charts| charts.join(archive)).unwrap_or_else(|reason| panic!("{reason}"));
+        let chart = chart.to_string_lossy().into_owned();
+        let mut arguments = vec!["upgrade", "--install", release, &chart, "--namespace", namespace, "--create-namespace"];
+        for value in values {
+            arguments.push(if value.ends_with(".yaml") { "--values" } else { "--set" });
+            arguments.push(value);
+        }
+        self.helm_ok(&arguments)
+    }
+
+    /// Waits until the object or list at `path` of the API satisfies `holds`; panics with what was there last.
+    pub fn wait_for(&self, what: &str, limit: u64, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        self.plane.wait_for(what, Duration::from_secs(limit), path, holds)
+    }
+
+    /// Waits until this is `ready` of all nodes.
+    pub fn wait_for_ready(&self, ready: bool, limit: u64) {
+        let wanted = if ready { "True" } else { "False" };
+        self.wait_for(&format!("nodes Ready={wanted}"), limit, "/api/v1/nodes", |nodes| {
+            all(&nodes["items"], |node| condition(node, "Ready")["status"] == wanted)
+        });
+    }
+
+    /// Waits until all pods with this label in this namespace (there must be one) satisfy `holds`.
+    pub fn wait_for_pods(&self, what: &str, namespace: &str, label: &str, limit: u64, holds: impl Fn(&Value) -> bool) {
+        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", label.replace('=', "%3D"));
+        self.wait_for(what, limit, &path, |pods| all(&pods["items"], &holds));
+    }
+
+    /// Waits until all replicas of this workload (`daemonsets/NAME`, `deployments/NAME`) are of its newest
+    /// revision and ready.
+    pub fn wait_for_rollout(&self, namespace: &str, workload: &str, limit: u64) {
+        let path = format!("/apis/apps/v1/namespaces/{namespace}/{workload}");
+        self.wait_for(&format!("{workload} rolled out"), limit, &path, rolled_out);
+    }
+
+    /// Starts a pod on each node and waits until they reach each other across nodes, and by the name of their
+    /// service (so CoreDNS, kube-proxy and pods work); panics if they do not within `limit` seconds.
+    pub fn expect_pods_to_talk(&self, limit: u64) {
+        let end = Instant::now() + Duration::from_secs(limit);
+        self.plane.apply(include_str!("real-nodes/probe.yaml"));
+        self.wait_for_rollout("default", "daemonsets/probe", limit);
+        let pods = self.plane.get("/api/v1/namespaces/default/pods?labelSelector=app%3Dprobe").unwrap_or_default();
+        let pods: Vec<(String, String)> = pods["items"].as_array().map_or_else(Vec::new, |pods| {
+            pods.iter().map(|pod| (text(&pod["metadata"]["name"]), text(&pod["status"]["podIP"]))).collect()
+        });
+        assert!(pods.len() >= 2, "the probe runs on {} nodes", pods.len());
+        for (from, _) in &pods {
+            let others = pods.iter().filter(|(name, _)| name != from).map(|(_, address)| format!("{address}:8080"));
+            for target in others.chain(["probe.default.svc.cluster.local:80".to_owned()]) {
+                loop {
+                    let tried =
+                        self.kubectl(&["exec", from, "--", "/agnhost", "connect", &target, "--timeout=3s"]);
+                    if tried.status.success() {
+                        break;
+                    }
+                    assert!(
+                        Instant::now() < end,
+                        "{from} does not reach {target}: {}",
+                        String::from_utf8_lossy(&tried.stderr)
+                    );
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+            }
+        }
+    }
+
+    /// All that an inspection reads, as one kubectl List.
+    pub fn capture(&self) -> String {
+        let mut kinds = "nodes,pods,daemonsets.apps,deployments.apps,services,endpointslices.discovery.k8s.io,\
+                         configmaps,events,servicecidrs.networking.k8s.io"
+            .to_owned();
+        if self.crds().contains("ciliumnodes.cilium.io") {
+            kinds.push_str(",ciliumnodes.cilium.io");
+        }
+        self.kubectl_ok(&["get", &kinds, "--all-namespaces", "--output=yaml", "--show-managed-fields=false"])
+    }
+
+    /// The names of all CustomResourceDefinitions, one to a line.
+    pub fn crds(&self) -> String {
+        self.kubectl_ok(&["get", "customresourcedefinitions.apiextensions.k8s.io", "--output=name"])
+    }
+}
+
+/// The condition of this type of a node or pod.
+pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.and_then(|all| all.iter().find(|one| one["type"] == kind)).unwrap_or(&Value::Null)
+}
+
+/// The reasons for which containers of this pod wait, init containers first.
+pub fn waiting_reasons(pod: &Value) -> Vec<String> {
+    let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
+    let mut statuses = of("initContainerStatuses");
+    statuses.extend(of("containerStatuses"));
+    let reasons = statuses.iter().filter_map(|one| one["state"]["waiting"]["reason"].as_str());
+    reasons.map(str::to_owned).collect()
+}
+
+/// Whether there is one and this holds for all of them.
+pub fn all(items: &Value, holds: impl Fn(&Value) -> bool) -> bool {
+    items.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(holds))
+}
+
+fn rolled_out(workload: &Value) -> bool {
+    let (spec, status) = (&workload["spec"], &workload["status"]);
+    let is = |field: &str, number: &Value| status[field].as_u64().unwrap_or(0) == number.as_u64().unwrap_or(0);
+    let current = status["observedGeneration"] == workload["metadata"]["generation"];
+    let wanted = &status["desiredNumberScheduled"];
+    if wanted.is_null() {
+        return current && ["updatedReplicas", "availableReplicas", "replicas"].iter().all(|f| is(f, &spec["replicas"]));
+    }
+    current && wanted != 0 && ["updatedNumberScheduled", "numberAvailable"].iter().all(|f| is(f, wanted))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn succeeded(program: &str, arguments: &[&str], output: Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {}: {}\n{said}", arguments.join(" "), output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The process that removes a cluster's cgroups and files once this process has ended or dropped it.
+struct Caretaker(Child);
+
+impl Caretaker {
+    fn start(tag: &str, dir: &Path) -> Result<Caretaker, String> {
+        let mut command = Command::new("bash");
+        command.arg(scripts().join("caretaker.sh")).arg(tag).arg(dir);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Ctrl-C in a terminal must not end it too.
+        command.process_group(0);
+        command.spawn().map(Caretaker).map_err(|e| format!("caretaker.sh: {e}"))
+    }
+}
+
+impl Drop for Caretaker {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clusters/real-nodes")
+}
+
+fn make_images(assets: &Path, images: &Path, more: &[&str]) -> Result<(), String> {
+    let mut command = Command::new("bash");
+    command.arg(scripts().join("images.sh")).args([assets, images]).args(IMAGES).args(more);
+    run(&mut command)
+}
+
+/// A folder beside the images, so that nodes can link to them. Its name holds our process id.
+fn new_folder() -> Result<PathBuf, String> {
+    let parent = cache()?.join("nodes");
+    std::fs::create_dir_all(&parent).map_err(|e| format!("{}: {e}", parent.display()))?;
+    let own = std::process::id();
+    let free = (0..1000).map(|number| parent.join(format!("{own}-{number}")));
+    for folder in free {
+        match std::fs::create_dir(&folder) {
+            Ok(()) => {
+                std::fs::create_dir(folder.join("switch")).map_err(|e| e.to_string())?;
+                return Ok(folder);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(format!("{}: {e}", folder.display())),
+        }
+    }
+    Err(format!("no free name in {}", parent.display()))
+}
+
+/// Starts `unshare` with these arguments; it ends with us, and all that it started ends with it.
+fn in_namespaces(dir: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Running, String> {
+    let unshare = find_program("unshare").ok_or("no unshare on the PATH")?;
+    let folder = unshare.parent().unwrap_or(Path::new("/usr/bin"));
+    Running::start(folder, "unshare", dir, arguments.iter().map(|word| word.as_ref().to_owned()))
+}
+
+/// `unshare` takes a moment to leave our network namespace.
+fn wait_for_own_network(pid: u32) -> Result<(), String> {
+    let network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    let end = Instant::now() + Duration::from_secs(5);
+    while network(&pid.to_string()).is_none_or(|theirs| Some(theirs) == network("self")) {
+        if Instant::now() > end {
+            return Err("cannot make a network namespace (unshare --net)".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Makes the nodes' bridge in the switch's namespace and one link from this machine to it, with the first address
+/// of a free subnet 10.89.N.0/24 at our end; returns N. The link's name keeps others off the subnet.
+fn link_machine_to_switch(switch: u32) -> Result<u8, String> {
+    let pid = switch.to_string();
+    in_network_of(switch, &["ip", "link", "add", "bridge", "type", "bridge"])?;
+    in_network_of(switch, &["ip", "link", "set", "bridge", "up"])?;
+    let mut last = String::new();
+    for subnet in 0..=255u8 {
+        let gateway = format!("10.89.{subnet}.1");
+        let routes = Command::new("ip").args(["-4", "route", "show", "to", "match", &gateway]).output();
+        let routes = routes.map_err(|e| format!("ip: {e}"))?.stdout;
+        if String::from_utf8_lossy(&routes).lines().any(|route| !route.starts_with("default")) {
+            continue;
+        }
+        let name = format!("byocni-{subnet}");
+        let link = ["link", "add", &name, "type", "veth", "peer", "name", "machine", "netns", &pid];
+        if let Err(reason) = run(Command::new("ip").args(link)) {
+            last = reason;
+            continue;
+        }
+        let address = format!("{gateway}/24");
+        run(Command::new("ip").args(["address", "add", &address, "dev", &name]))?;
+        run(Command::new("ip").args(["link", "set", &name, "up"]))?;
+        in_network_of(switch, &["ip", "link", "set", "machine", "master", "bridge", "up"])?;
+        return Ok(subnet);
+    }
+    Err(format!("no free subnet 10.89.N.0/24: {last}"))
+}
+
+fn in_network_of(pid: u32, words: &[&str]) -> Result<(), String> {
+    run(Command::new("nsenter").arg(format!("--net=/proc/{pid}/ns/net")).args(words))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim_end()))
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}

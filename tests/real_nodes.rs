@@ -1,0 +1,65 @@
+//! Stories of real CNIs on real nodes (see `clusters/real_nodes/stories.rs`), one test for each; every stage is
+//! waited for, so that a test that passes has shown that the stage was reached.
+//!
+//! `BYOCNI_TEST_CAPTURES=DIR` writes what the API says at each stage to `DIR/STAGE.yaml` (a kubectl List) and the
+//! names of the CustomResourceDefinitions to `DIR/STAGE.crds`.
+
+#[path = "clusters/mod.rs"]
+mod clusters;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use clusters::real_nodes::{RealNodes, charts, prerequisites, stories};
+use clusters::required_or_skip;
+
+/// One cluster at a time: two of them would be too much for a small machine.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn flannel() {
+    tell(stories::flannel);
+}
+
+#[test]
+fn flannel_on_nodes_without_podcidr() {
+    tell(stories::flannel_without_node_cidrs);
+}
+
+#[test]
+fn cilium() {
+    tell(stories::cilium);
+}
+
+fn tell(story: impl FnOnce(stories::AtStage) -> Result<(), String>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let possible = prerequisites().and_then(|()| charts()).map(drop);
+    if required_or_skip("real-nodes", possible).is_none() {
+        return;
+    }
+    let mut since = Instant::now();
+    let told = story(&mut |stage, cluster| {
+        eprintln!("{stage}: reached after {:.0?}", since.elapsed());
+        at_stage(stage, cluster);
+        since = Instant::now();
+    });
+    if let Err(reason) = told {
+        panic!("{reason}");
+    }
+    eprintln!("removed after {:.0?}", since.elapsed());
+}
+
+fn at_stage(stage: &str, cluster: &RealNodes) {
+    let Some(folder) = std::env::var_os("BYOCNI_TEST_CAPTURES").filter(|folder| !folder.is_empty()) else {
+        return;
+    };
+    let folder = PathBuf::from(folder);
+    std::fs::create_dir_all(&folder).expect("the folder for captures");
+    for (kind, text) in [("yaml", cluster.capture()), ("crds", cluster.crds())] {
+        // Whole or not at all for someone who reads it meanwhile.
+        let partial = folder.join(format!(".{stage}.{kind}"));
+        std::fs::write(&partial, text).expect("write a capture");
+        std::fs::rename(&partial, folder.join(format!("{stage}.{kind}"))).expect("name a capture");
+    }
+}
