@@ -1,0 +1,125 @@
+//! What tigera-operator does with an Installation: Calico's workloads, its pool, its TigeraStatus.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::api::Objects;
+use super::cni::define;
+
+const NAMESPACE: &str = "calico-system";
+const AGENTS: &str = "/apis/apps/v1/namespaces/calico-system/daemonsets/calico-node";
+
+/// Follows the Installation until the cluster is gone.
+pub async fn play(objects: Objects) {
+    let mut failures = 0;
+    // The operator looks at everything again all the time; twice a second is enough for a test.
+    while failures < 20 {
+        failures = match reconcile(&objects).await {
+            Ok(()) => 0,
+            Err(_) => failures + 1,
+        };
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn reconcile(objects: &Objects) -> Result<(), String> {
+    for (kind, plural) in [("Installation", "installations"), ("TigeraStatus", "tigerastatuses")] {
+        let path = format!("/apis/operator.tigera.io/v1/{plural}?limit=1");
+        if objects.find(&path).await?.is_none() {
+            define(objects, "operator.tigera.io", kind, plural, "Cluster", "v1").await?;
+        }
+    }
+    let Some(installation) = objects.find("/apis/operator.tigera.io/v1/installations/default").await? else {
+        return Ok(());
+    };
+    let network = &installation["spec"]["calicoNetwork"];
+    let cidr = network["ipPools"][0]["cidr"].as_str().unwrap_or("192.168.0.0/16");
+    if objects.find(AGENTS).await?.is_none() {
+        objects.apply(&workloads(cidr)).await?;
+    }
+    let agents = objects.get(AGENTS).await?;
+    let status = |field: &str| agents["status"][field].as_i64().unwrap_or_default();
+    let (ready, wanted) = (status("numberReady"), status("desiredNumberScheduled"));
+    let available = wanted > 0 && ready == wanted;
+    let waits = format!("DaemonSet \"calico-system/calico-node\" is not available (awaiting {} nodes)", wanted - ready);
+    let condition = |kind: &str, holds: bool| {
+        let (reason, message) = if available {
+            ("AllObjectsAvailable", "All objects available")
+        } else {
+            ("ResourceNotReady", waits.as_str())
+        };
+        json!({"type": kind, "status": if holds { "True" } else { "False" }, "reason": reason, "message": message,
+            "observedGeneration": 1})
+    };
+    let conditions: Value =
+        json!([condition("Available", available), condition("Progressing", !available), condition("Degraded", false)]);
+    let path = "/apis/operator.tigera.io/v1/tigerastatuses";
+    let object = json!({"apiVersion": "operator.tigera.io/v1", "kind": "TigeraStatus",
+        "metadata": {"name": "calico"}, "spec": {}});
+    let known = match objects.create(path, &object).await? {
+        Some(made) => made,
+        None => objects.get(&format!("{path}/calico")).await?,
+    };
+    if known["status"]["conditions"] != conditions {
+        let patch = json!({"status": {"conditions": conditions}});
+        // The chart's definition has a status of its own, ours has not.
+        if objects.merge(&format!("{path}/calico/status"), &patch).await?.is_none() {
+            objects.merge(&format!("{path}/calico"), &patch).await?;
+        }
+    }
+    Ok(())
+}
+
+/// With the names, labels and images of the real ones, and nothing that a node would need to run them.
+fn workloads(cidr: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Namespace
+metadata: {{name: {NAMESPACE}, labels: {{name: {NAMESPACE}}}}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: calico-node, namespace: {NAMESPACE}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {{name: calico-node, namespace: {NAMESPACE}, labels: {{app.kubernetes.io/name: calico-node}}}}
+spec:
+  selector: {{matchLabels: {{k8s-app: calico-node}}}}
+  updateStrategy: {{type: RollingUpdate, rollingUpdate: {{maxUnavailable: 1}}}}
+  template:
+    metadata: {{labels: {{k8s-app: calico-node, app.kubernetes.io/name: calico-node}}}}
+    spec:
+      hostNetwork: true
+      nodeSelector: {{kubernetes.io/os: linux}}
+      priorityClassName: system-node-critical
+      serviceAccountName: calico-node
+      tolerations: [{{operator: Exists}}]
+      containers:
+      - name: calico-node
+        image: quay.io/calico/node:v3.32.1
+        env:
+        - {{name: CALICO_IPV4POOL_CIDR, value: {cidr}}}
+        - {{name: CLUSTER_TYPE, value: "k8s,operator"}}
+        readinessProbe: {{exec: {{command: [/bin/calico-node, -felix-ready]}}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: calico-kube-controllers, namespace: {NAMESPACE}, labels: {{k8s-app: calico-kube-controllers}}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{k8s-app: calico-kube-controllers}}}}
+  template:
+    metadata: {{labels: {{k8s-app: calico-kube-controllers}}}}
+    spec:
+      nodeSelector: {{kubernetes.io/os: linux}}
+      priorityClassName: system-cluster-critical
+      serviceAccountName: calico-node
+      tolerations: [{{key: CriticalAddonsOnly, operator: Exists}}]
+      containers:
+      - {{name: calico-kube-controllers, image: "quay.io/calico/kube-controllers:v3.32.1"}}
+"#
+    )
+}

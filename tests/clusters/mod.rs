@@ -1,0 +1,26 @@
+//! Clusters to test against. Any test binary takes them in with
+//! `#[path = "clusters/mod.rs"] mod clusters;`; by hand: `cargo run --example cluster -- --help`.
+//!
+//! * [`ControlPlane`]: real etcd, API server, controller manager and scheduler on free ports.
+//! * [`aks`], [`kubeadm`]: what such a cluster contains before anyone brings a CNI.
+//! * [`kubelet`]: plays its nodes, and the CNI's agents on them.
+//! * [`fill`]: thousands of nodes and pods for the benchmark.
+//!
+//! Everything that waits has a limit and panics with what it waited for: this is test code.
+
+// Each test binary uses its own part of this.
+#![allow(dead_code, unused_imports, clippy::print_stderr)]
+
+pub mod aks;
+pub mod api;
+pub mod control_plane;
+pub mod fill;
+pub mod kubeadm;
+pub mod kubelet;
+mod pki;
+pub mod programs;
+
+pub use api::Objects;
+pub use control_plane::{ControlPlane, Options};
+pub use kubelet::{Behaviour, FakeKubelet, Which};
+pub use programs::{assets, required_or_skip};
