@@ -4,6 +4,8 @@
 //! `BYOCNI_TEST_CAPTURES=DIR` writes what the API says at each stage to `DIR/STAGE.yaml` (a kubectl List) and the
 //! names of the CustomResourceDefinitions to `DIR/STAGE.crds`.
 
+#![allow(clippy::print_stderr)]
+
 #[path = "clusters/mod.rs"]
 mod clusters;
 
@@ -19,22 +21,22 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn flannel() {
-    tell(stories::flannel);
+    tell(&["flannel"], stories::flannel);
 }
 
 #[test]
 fn flannel_on_nodes_without_podcidr() {
-    tell(stories::flannel_without_node_cidrs);
+    tell(&["flannel"], stories::flannel_without_node_cidrs);
 }
 
 #[test]
 fn cilium() {
-    tell(stories::cilium);
+    tell(&["cilium-v1.19.6", "cilium-v1.20.0"], stories::cilium);
 }
 
-fn tell(story: impl FnOnce(stories::AtStage) -> Result<(), String>) {
+fn tell(images: &[&str], story: impl FnOnce(stories::AtStage) -> Result<(), String>) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let possible = prerequisites().and_then(|()| charts()).map(drop);
+    let possible = prerequisites(images).and_then(|()| charts()).map(drop);
     if required_or_skip("real-nodes", possible).is_none() {
         return;
     }

@@ -25,22 +25,30 @@ const IMAGES: [&str; 4] = ["pause", "agnhost", "coredns", "kube-proxy"];
 const POD_CIDR: &str = "10.244.0.0/16";
 const SERVICE_CIDR: &str = "10.0.0.0/16";
 const CLUSTER_DNS: &str = "10.0.0.10";
+/// A file of values that Cilium's chart needs on these nodes, beside those that a test is about.
+pub const CILIUM_VALUES: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clusters/real-nodes/cilium-values.yaml");
 
 /// What differs between the clusters of the tests.
 #[derive(Clone, Debug)]
-pub struct RealNodesOptions {
+pub struct RealNodesOptions<'a> {
     pub nodes: u8,
     /// Whether nodes get a podCIDR (kubeadm) or not (AKS BYOCNI).
     pub node_cidrs: bool,
     /// More images: `flannel`, `cilium-v1.19.6`, `cilium-v1.20.0`.
-    pub images: &'static [&'static str],
+    pub images: &'a [&'a str],
     /// `helm3` or `helm4`.
     pub helm: &'static str,
 }
 
-impl Default for RealNodesOptions {
-    fn default() -> RealNodesOptions {
-        RealNodesOptions { nodes: 2, node_cidrs: true, images: &[], helm: "helm3" }
+impl Default for RealNodesOptions<'_> {
+    fn default() -> Self {
+        RealNodesOptions {
+            nodes: 2,
+            node_cidrs: true,
+            images: &[],
+            helm: "helm3",
+        }
     }
 }
 
@@ -50,57 +58,90 @@ pub struct RealNodes {
     nodes: Vec<Running>,
     switch: Option<Running>,
     plane: ControlPlane,
-    options: RealNodesOptions,
+    helm: &'static str,
     dir: PathBuf,
     // The last: it removes what the others leave.
     _caretaker: Caretaker,
 }
 
-/// What this machine lacks for real nodes, in one line.
-pub fn prerequisites() -> Result<(), String> {
+/// What this machine lacks for real nodes with these images, in one line.
+pub fn prerequisites(images: &[&str]) -> Result<(), String> {
     if std::fs::metadata("/proc/self").map_or(1, |process| process.uid()) != 0 {
         return Err("not root".to_owned());
     }
     let programs = "containerd containerd-shim-runc-v2 ctr runc ip iptables xtables-nft-multi ipset conntrack busybox \
                     unshare nsenter setpriv flock hostname sysctl python3 gcc kubectl";
-    let missing: Vec<&str> = programs.split_whitespace().filter(|name| find_program(name).is_none()).collect();
-    if !missing.is_empty() {
-        return Err(format!("not installed: {}", missing.join(", ")));
+    let mut wanted: Vec<&str> = programs.split_whitespace().collect();
+    let cilium = images.iter().any(|image| image.starts_with("cilium-"));
+    if cilium && !cache()?.join("images/debian/.complete").is_file() {
+        wanted.push("debootstrap");
+    }
+    wanted.retain(|name| find_program(name).is_none());
+    if !wanted.is_empty() {
+        return Err(format!("not installed: {}", wanted.join(", ")));
     }
     let folders = ["/usr/lib/cni", "/usr/libexec/cni"];
-    if !folders.iter().any(|folder| Path::new(folder).join("loopback").is_file()) {
+    if !folders
+        .iter()
+        .any(|folder| Path::new(folder).join("loopback").is_file())
+    {
         return Err("not installed: containernetworking-plugins".to_owned());
     }
-    let assets = assets()?;
-    for name in ["kubelet", "kube-proxy", "agnhost", "coredns"] {
-        if !assets.join(name).is_file() {
-            return Err(format!("no {name} in {}: build it with tests/clusters/build.sh", assets.display()));
-        }
+    assets()?;
+    let built = node_programs()?;
+    let mut wanted: Vec<PathBuf> = ["kubelet", "kube-proxy", "agnhost", "coredns"]
+        .iter()
+        .map(|name| built.join(name))
+        .collect();
+    for image in images {
+        wanted.push(match image.strip_prefix("cilium-") {
+            Some(version) => built.join("cilium").join(version).join("cilium-operator-generic"),
+            None => built.join("flanneld"),
+        });
     }
-    Ok(())
+    match wanted.iter().find(|program| !program.is_file()) {
+        Some(program) => Err(format!(
+            "no {}: build it with tests/clusters/build.sh",
+            program.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Where kubelet and what runs on nodes are; the folder of the control plane's programs may lack them.
+fn node_programs() -> Result<PathBuf, String> {
+    Ok(cache()?.join("bin"))
 }
 
 /// The folder with the charts' archives: `BYOCNI_TEST_CHARTS`, else `../shared/charts` beside the project.
 pub fn charts() -> Result<PathBuf, String> {
-    let named = std::env::var_os("BYOCNI_TEST_CHARTS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let named = std::env::var_os("BYOCNI_TEST_CHARTS")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from);
     let folder = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/charts"));
     if folder.join("index.yaml").is_file() {
         return Ok(folder);
     }
-    Err(format!("no charts in {} (BYOCNI_TEST_CHARTS names a folder with index.yaml)", folder.display()))
+    Err(format!(
+        "no charts in {} (BYOCNI_TEST_CHARTS names a folder with index.yaml)",
+        folder.display()
+    ))
 }
 
 impl RealNodes {
     /// Brings up the control plane and its nodes; returns when the nodes have reported. Makes images that are not
     /// there yet, which takes a minute for each Cilium the first time.
-    pub fn start(options: RealNodesOptions) -> Result<RealNodes, String> {
-        prerequisites()?;
-        let assets = assets()?;
+    pub fn start(options: RealNodesOptions<'_>) -> Result<RealNodes, String> {
+        prerequisites(options.images)?;
+        let programs = node_programs()?;
         let images = cache()?.join("images");
-        make_images(&assets, &images, options.images)?;
+        make_images(&programs, &images, options.images)?;
 
         let dir = new_folder()?;
-        let tag = format!("byocni-{}", dir.file_name().and_then(OsStr::to_str).unwrap_or_default());
+        let tag = format!(
+            "byocni-{}",
+            dir.file_name().and_then(OsStr::to_str).unwrap_or_default()
+        );
         let caretaker = Caretaker::start(&tag, &dir)?;
 
         let switch = in_namespaces(&dir.join("switch"), &["--net", "sleep", "infinity"])?;
@@ -116,10 +157,16 @@ impl RealNodes {
             pod_cidr: options.node_cidrs.then_some(POD_CIDR),
             ..Options::default()
         })?;
-        let mut cluster =
-            RealNodes { nodes: Vec::new(), switch: Some(switch), plane, options, dir, _caretaker: caretaker };
-        for number in 1..=cluster.options.nodes {
-            cluster.start_node(number, subnet, &tag, &assets, &images)?;
+        let mut cluster = RealNodes {
+            nodes: Vec::new(),
+            switch: Some(switch),
+            plane,
+            helm: options.helm,
+            dir,
+            _caretaker: caretaker,
+        };
+        for number in 1..=options.nodes {
+            cluster.start_node(number, subnet, &tag, &programs, &images)?;
         }
         let addons = include_str!("real-nodes/addons.yaml")
             .replace("@POD_CIDR@", POD_CIDR)
@@ -135,13 +182,15 @@ impl RealNodes {
         number: u8,
         subnet: u8,
         tag: &str,
-        assets: &Path,
+        programs: &Path,
         images: &Path,
     ) -> Result<(), String> {
         let name = format!("node-{number}");
         let dir = self.dir.join(&name);
         std::fs::create_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let user = self.plane.kubeconfig_for(&format!("system:node:{name}"), &["system:nodes"]);
+        let user = self
+            .plane
+            .kubeconfig_for(&format!("system:node:{name}"), &["system:nodes"]);
         for (from, to) in [(user, "kubeconfig"), (self.plane.dir().join("ca.crt"), "ca.crt")] {
             std::fs::copy(&from, dir.join(to)).map_err(|e| format!("{}: {e}", from.display()))?;
         }
@@ -157,7 +206,7 @@ impl RealNodes {
         let mut words: Vec<&OsStr> = arguments.split(' ').map(OsStr::new).collect();
         words.push(script.as_os_str());
         words.extend([&name, &address, &gateway, CLUSTER_DNS, &cgroup].map(OsStr::new));
-        words.extend([assets, images, &dir].map(Path::as_os_str));
+        words.extend([programs, images, &dir].map(Path::as_os_str));
         let node = in_namespaces(&dir, &words)?;
         let (pid, switch) = (node.pid(), self.switch.as_ref().map_or(0, Running::pid));
         self.nodes.push(node);
@@ -165,7 +214,9 @@ impl RealNodes {
         let (port, pid) = (format!("port{number}"), pid.to_string());
         in_network_of(
             switch,
-            &["ip", "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid],
+            &[
+                "ip", "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &pid,
+            ],
         )?;
         in_network_of(switch, &["ip", "link", "set", &port, "master", "bridge", "up"])
     }
@@ -178,13 +229,19 @@ impl RealNodes {
             }
             let nodes = self.plane.get("/api/v1/nodes").unwrap_or_default();
             let reported = nodes["items"].as_array().map_or(0, |nodes| {
-                nodes.iter().filter(|node| node["status"]["conditions"].is_array()).count()
+                nodes
+                    .iter()
+                    .filter(|node| node["status"]["conditions"].is_array())
+                    .count()
             });
-            if reported == usize::from(self.options.nodes) {
+            if reported == self.nodes.len() {
                 return Ok(());
             }
             if Instant::now() > end {
-                return Err(format!("{reported} of {} nodes have reported within a minute", self.options.nodes));
+                return Err(format!(
+                    "{reported} of {} nodes have reported within a minute",
+                    self.nodes.len()
+                ));
             }
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -226,7 +283,7 @@ impl RealNodes {
 
     /// Runs plain helm as administrator, without anything of this user's helm.
     pub fn helm(&self, arguments: &[&str]) -> Output {
-        let helm = assets().map(|assets| assets.join(self.options.helm).join("helm"));
+        let helm = node_programs().map(|programs| programs.join(self.helm).join("helm"));
         self.run(&helm.unwrap_or_else(|_| "helm".into()), arguments)
     }
 
@@ -238,20 +295,39 @@ impl RealNodes {
     fn run(&self, program: &Path, arguments: &[&str]) -> Output {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null());
-        command.env_clear().env("HOME", &self.dir).envs(self.environment());
+        command
+            .env_clear()
+            .env("HOME", &self.dir)
+            .envs(self.environment());
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
-        command.output().unwrap_or_else(|e| panic!("cannot run {}: {e}", program.display()))
+        command
+            .output()
+            .unwrap_or_else(|e| panic!("cannot run {}: {e}", program.display()))
     }
 
     /// Installs or upgrades a release of a chart's archive and of no other values than these.
     pub fn install(&self, release: &str, namespace: &str, archive: &str, values: &[&str]) -> String {
-        let chart = charts().map(|charts| charts.join(archive)).unwrap_or_else(|reason| panic!("{reason}"));
+        let chart = charts()
+            .map(|charts| charts.join(archive))
+            .unwrap_or_else(|reason| panic!("{reason}"));
         let chart = chart.to_string_lossy().into_owned();
-        let mut arguments = vec!["upgrade", "--install", release, &chart, "--namespace", namespace, "--create-namespace"];
+        let mut arguments = vec![
+            "upgrade",
+            "--install",
+            release,
+            &chart,
+            "--namespace",
+            namespace,
+            "--create-namespace",
+        ];
         for value in values {
-            arguments.push(if value.ends_with(".yaml") { "--values" } else { "--set" });
+            arguments.push(if value.ends_with(".yaml") {
+                "--values"
+            } else {
+                "--set"
+            });
             arguments.push(value);
         }
         self.helm_ok(&arguments)
@@ -265,14 +341,31 @@ impl RealNodes {
     /// Waits until this is `ready` of all nodes.
     pub fn wait_for_ready(&self, ready: bool, limit: u64) {
         let wanted = if ready { "True" } else { "False" };
-        self.wait_for(&format!("nodes Ready={wanted}"), limit, "/api/v1/nodes", |nodes| {
-            all(&nodes["items"], |node| condition(node, "Ready")["status"] == wanted)
-        });
+        self.wait_for(
+            &format!("nodes Ready={wanted}"),
+            limit,
+            "/api/v1/nodes",
+            |nodes| {
+                all(&nodes["items"], |node| {
+                    condition(node, "Ready")["status"] == wanted
+                })
+            },
+        );
     }
 
     /// Waits until all pods with this label in this namespace (there must be one) satisfy `holds`.
-    pub fn wait_for_pods(&self, what: &str, namespace: &str, label: &str, limit: u64, holds: impl Fn(&Value) -> bool) {
-        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", label.replace('=', "%3D"));
+    pub fn wait_for_pods(
+        &self,
+        what: &str,
+        namespace: &str,
+        label: &str,
+        limit: u64,
+        holds: impl Fn(&Value) -> bool,
+    ) {
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/pods?labelSelector={}",
+            label.replace('=', "%3D")
+        );
         self.wait_for(what, limit, &path, |pods| all(&pods["items"], &holds));
     }
 
@@ -289,13 +382,21 @@ impl RealNodes {
         let end = Instant::now() + Duration::from_secs(limit);
         self.plane.apply(include_str!("real-nodes/probe.yaml"));
         self.wait_for_rollout("default", "daemonsets/probe", limit);
-        let pods = self.plane.get("/api/v1/namespaces/default/pods?labelSelector=app%3Dprobe").unwrap_or_default();
+        let pods = self
+            .plane
+            .get("/api/v1/namespaces/default/pods?labelSelector=app%3Dprobe")
+            .unwrap_or_default();
         let pods: Vec<(String, String)> = pods["items"].as_array().map_or_else(Vec::new, |pods| {
-            pods.iter().map(|pod| (text(&pod["metadata"]["name"]), text(&pod["status"]["podIP"]))).collect()
+            pods.iter()
+                .map(|pod| (text(&pod["metadata"]["name"]), text(&pod["status"]["podIP"])))
+                .collect()
         });
         assert!(pods.len() >= 2, "the probe runs on {} nodes", pods.len());
         for (from, _) in &pods {
-            let others = pods.iter().filter(|(name, _)| name != from).map(|(_, address)| format!("{address}:8080"));
+            let others = pods
+                .iter()
+                .filter(|(name, _)| name != from)
+                .map(|(_, address)| format!("{address}:8080"));
             for target in others.chain(["probe.default.svc.cluster.local:80".to_owned()]) {
                 loop {
                     let tried =
@@ -316,25 +417,38 @@ impl RealNodes {
 
     /// All that an inspection reads, as one kubectl List.
     pub fn capture(&self) -> String {
-        let mut kinds = "nodes,pods,daemonsets.apps,deployments.apps,services,endpointslices.discovery.k8s.io,\
+        let mut kinds =
+            "nodes,pods,daemonsets.apps,deployments.apps,services,endpointslices.discovery.k8s.io,\
                          configmaps,events,servicecidrs.networking.k8s.io"
-            .to_owned();
+                .to_owned();
         if self.crds().contains("ciliumnodes.cilium.io") {
             kinds.push_str(",ciliumnodes.cilium.io");
         }
-        self.kubectl_ok(&["get", &kinds, "--all-namespaces", "--output=yaml", "--show-managed-fields=false"])
+        self.kubectl_ok(&[
+            "get",
+            &kinds,
+            "--all-namespaces",
+            "--output=yaml",
+            "--show-managed-fields=false",
+        ])
     }
 
     /// The names of all CustomResourceDefinitions, one to a line.
     pub fn crds(&self) -> String {
-        self.kubectl_ok(&["get", "customresourcedefinitions.apiextensions.k8s.io", "--output=name"])
+        self.kubectl_ok(&[
+            "get",
+            "customresourcedefinitions.apiextensions.k8s.io",
+            "--output=name",
+        ])
     }
 }
 
 /// The condition of this type of a node or pod.
 pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     let conditions = object["status"]["conditions"].as_array();
-    conditions.and_then(|all| all.iter().find(|one| one["type"] == kind)).unwrap_or(&Value::Null)
+    conditions
+        .and_then(|all| all.iter().find(|one| one["type"] == kind))
+        .unwrap_or(&Value::Null)
 }
 
 /// The reasons for which containers of this pod wait, init containers first.
@@ -342,24 +456,36 @@ pub fn waiting_reasons(pod: &Value) -> Vec<String> {
     let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
     let mut statuses = of("initContainerStatuses");
     statuses.extend(of("containerStatuses"));
-    let reasons = statuses.iter().filter_map(|one| one["state"]["waiting"]["reason"].as_str());
+    let reasons = statuses
+        .iter()
+        .filter_map(|one| one["state"]["waiting"]["reason"].as_str());
     reasons.map(str::to_owned).collect()
 }
 
 /// Whether there is one and this holds for all of them.
 pub fn all(items: &Value, holds: impl Fn(&Value) -> bool) -> bool {
-    items.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(holds))
+    items
+        .as_array()
+        .is_some_and(|items| !items.is_empty() && items.iter().all(holds))
 }
 
 fn rolled_out(workload: &Value) -> bool {
     let (spec, status) = (&workload["spec"], &workload["status"]);
-    let is = |field: &str, number: &Value| status[field].as_u64().unwrap_or(0) == number.as_u64().unwrap_or(0);
+    let is =
+        |field: &str, number: &Value| status[field].as_u64().unwrap_or(0) == number.as_u64().unwrap_or(0);
     let current = status["observedGeneration"] == workload["metadata"]["generation"];
     let wanted = &status["desiredNumberScheduled"];
     if wanted.is_null() {
-        return current && ["updatedReplicas", "availableReplicas", "replicas"].iter().all(|f| is(f, &spec["replicas"]));
+        return current
+            && ["updatedReplicas", "availableReplicas", "replicas"]
+                .iter()
+                .all(|f| is(f, &spec["replicas"]));
     }
-    current && wanted != 0 && ["updatedNumberScheduled", "numberAvailable"].iter().all(|f| is(f, wanted))
+    current
+        && wanted != 0
+        && ["updatedNumberScheduled", "numberAvailable"]
+            .iter()
+            .all(|f| is(f, wanted))
 }
 
 fn text(value: &Value) -> String {
@@ -368,7 +494,12 @@ fn text(value: &Value) -> String {
 
 fn succeeded(program: &str, arguments: &[&str], output: Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {}: {}\n{said}", arguments.join(" "), output.status);
+    assert!(
+        output.status.success(),
+        "{program} {}: {}\n{said}",
+        arguments.join(" "),
+        output.status
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -379,10 +510,16 @@ impl Caretaker {
     fn start(tag: &str, dir: &Path) -> Result<Caretaker, String> {
         let mut command = Command::new("bash");
         command.arg(scripts().join("caretaker.sh")).arg(tag).arg(dir);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         // Ctrl-C in a terminal must not end it too.
         command.process_group(0);
-        command.spawn().map(Caretaker).map_err(|e| format!("caretaker.sh: {e}"))
+        command
+            .spawn()
+            .map(Caretaker)
+            .map_err(|e| format!("caretaker.sh: {e}"))
     }
 }
 
@@ -397,9 +534,13 @@ fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clusters/real-nodes")
 }
 
-fn make_images(assets: &Path, images: &Path, more: &[&str]) -> Result<(), String> {
+fn make_images(programs: &Path, images: &Path, more: &[&str]) -> Result<(), String> {
     let mut command = Command::new("bash");
-    command.arg(scripts().join("images.sh")).args([assets, images]).args(IMAGES).args(more);
+    command
+        .arg(scripts().join("images.sh"))
+        .args([programs, images])
+        .args(IMAGES)
+        .args(more);
     run(&mut command)
 }
 
@@ -407,6 +548,14 @@ fn make_images(assets: &Path, images: &Path, more: &[&str]) -> Result<(), String
 fn new_folder() -> Result<PathBuf, String> {
     let parent = cache()?.join("nodes");
     std::fs::create_dir_all(&parent).map_err(|e| format!("{}: {e}", parent.display()))?;
+    for entry in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
+        // Its caretaker did not come to it: the machine was switched off, say.
+        if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
     let own = std::process::id();
     let free = (0..1000).map(|number| parent.join(format!("{own}-{number}")));
     for folder in free {
@@ -426,7 +575,12 @@ fn new_folder() -> Result<PathBuf, String> {
 fn in_namespaces(dir: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Running, String> {
     let unshare = find_program("unshare").ok_or("no unshare on the PATH")?;
     let folder = unshare.parent().unwrap_or(Path::new("/usr/bin"));
-    Running::start(folder, "unshare", dir, arguments.iter().map(|word| word.as_ref().to_owned()))
+    Running::start(
+        folder,
+        "unshare",
+        dir,
+        arguments.iter().map(|word| word.as_ref().to_owned()),
+    )
 }
 
 /// `unshare` takes a moment to leave our network namespace.
@@ -451,13 +605,20 @@ fn link_machine_to_switch(switch: u32) -> Result<u8, String> {
     let mut last = String::new();
     for subnet in 0..=255u8 {
         let gateway = format!("10.89.{subnet}.1");
-        let routes = Command::new("ip").args(["-4", "route", "show", "to", "match", &gateway]).output();
+        let routes = Command::new("ip")
+            .args(["-4", "route", "show", "to", "match", &gateway])
+            .output();
         let routes = routes.map_err(|e| format!("ip: {e}"))?.stdout;
-        if String::from_utf8_lossy(&routes).lines().any(|route| !route.starts_with("default")) {
+        if String::from_utf8_lossy(&routes)
+            .lines()
+            .any(|route| !route.starts_with("default"))
+        {
             continue;
         }
         let name = format!("byocni-{subnet}");
-        let link = ["link", "add", &name, "type", "veth", "peer", "name", "machine", "netns", &pid];
+        let link = [
+            "link", "add", &name, "type", "veth", "peer", "name", "machine", "netns", &pid,
+        ];
         if let Err(reason) = run(Command::new("ip").args(link)) {
             last = reason;
             continue;
@@ -465,25 +626,38 @@ fn link_machine_to_switch(switch: u32) -> Result<u8, String> {
         let address = format!("{gateway}/24");
         run(Command::new("ip").args(["address", "add", &address, "dev", &name]))?;
         run(Command::new("ip").args(["link", "set", &name, "up"]))?;
-        in_network_of(switch, &["ip", "link", "set", "machine", "master", "bridge", "up"])?;
+        in_network_of(
+            switch,
+            &["ip", "link", "set", "machine", "master", "bridge", "up"],
+        )?;
         return Ok(subnet);
     }
     Err(format!("no free subnet 10.89.N.0/24: {last}"))
 }
 
 fn in_network_of(pid: u32, words: &[&str]) -> Result<(), String> {
-    run(Command::new("nsenter").arg(format!("--net=/proc/{pid}/ns/net")).args(words))
+    run(Command::new("nsenter")
+        .arg(format!("--net=/proc/{pid}/ns/net"))
+        .args(words))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("{command:?}: {e}"))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim_end()))
+    Err(format!(
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr).trim_end()
+    ))
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
 }

@@ -16,6 +16,8 @@ shift 2
 # One at a time: other test runs wait here until the images are there.
 exec 9> "$images/lock"
 flock 9
+# Of a run that was killed.
+rm -rf "$images"/work.*
 
 stamps=$images/stamps
 store=$images/containerd

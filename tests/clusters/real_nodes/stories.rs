@@ -3,10 +3,9 @@
 
 use serde_json::Value;
 
-use super::{RealNodes, RealNodesOptions, all, condition, waiting_reasons};
+use super::{CILIUM_VALUES, RealNodes, RealNodesOptions, all, condition, waiting_reasons};
 
 const FLANNEL: &str = "flannel-v0.28.4.tgz";
-const CILIUM_VALUES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clusters/real-nodes/cilium-values.yaml");
 const POOL: &str = "ipam.operator.clusterPoolIPv4PodCIDRList={10.244.0.0/16}";
 const OTHER_POOL: &str = "ipam.operator.clusterPoolIPv4PodCIDRList={10.200.0.0/16}";
 const CILIUM_NODES: &str = "/apis/cilium.io/v2/ciliumnodes";
@@ -16,7 +15,11 @@ pub type AtStage<'a> = &'a mut dyn FnMut(&str, &RealNodes);
 
 /// `fresh`, `flannel-crash`, `flannel-healthy`.
 pub fn flannel(at_stage: AtStage) -> Result<(), String> {
-    let cluster = RealNodes::start(RealNodesOptions { images: &["flannel"], ..Default::default() })?;
+    let cluster = RealNodes::start(RealNodesOptions {
+        images: &["flannel"],
+        helm: "helm4",
+        ..Default::default()
+    })?;
     expect_fresh(&cluster);
     at_stage("fresh", &cluster);
 
@@ -36,7 +39,11 @@ pub fn flannel(at_stage: AtStage) -> Result<(), String> {
 
 /// `flannel-no-podcidr`: flannel on a cluster whose nodes have no podCIDR, as on AKS BYOCNI.
 pub fn flannel_without_node_cidrs(at_stage: AtStage) -> Result<(), String> {
-    let options = RealNodesOptions { node_cidrs: false, images: &["flannel"], ..Default::default() };
+    let options = RealNodesOptions {
+        node_cidrs: false,
+        images: &["flannel"],
+        ..Default::default()
+    };
     let cluster = RealNodes::start(options)?;
     install_flannel(&cluster, "10.244.0.0/16");
     expect_flannel_crash_loop(&cluster, "pod cidr not assigned");
@@ -49,7 +56,11 @@ pub fn flannel_without_node_cidrs(at_stage: AtStage) -> Result<(), String> {
 /// `cilium-uninstalled-new-pod`.
 pub fn cilium(at_stage: AtStage) -> Result<(), String> {
     let images = &["cilium-v1.19.6", "cilium-v1.20.0"];
-    let cluster = RealNodes::start(RealNodesOptions { node_cidrs: false, images, ..Default::default() })?;
+    let cluster = RealNodes::start(RealNodesOptions {
+        node_cidrs: false,
+        images,
+        ..Default::default()
+    })?;
 
     // The first installation names an image that is nowhere.
     install_cilium(&cluster, "1.19.6", &[POOL, "image.tag=v1.19.66"]);
@@ -58,9 +69,13 @@ pub fn cilium(at_stage: AtStage) -> Result<(), String> {
     at_stage("cilium-image-pull-fresh", &cluster);
 
     install_cilium(&cluster, "1.19.6", &[POOL]);
-    cluster.wait_for_pods("an agent's main container runs", "kube-system", "k8s-app=cilium", 90, |pod| {
-        pod["status"]["containerStatuses"][0]["state"]["running"].is_object()
-    });
+    cluster.wait_for_pods(
+        "an agent's main container runs",
+        "kube-system",
+        "k8s-app=cilium",
+        90,
+        |pod| pod["status"]["containerStatuses"][0]["state"]["running"].is_object(),
+    );
     at_stage("cilium-coming-up", &cluster);
     expect_cilium_healthy(&cluster);
     at_stage("cilium-1.19-healthy", &cluster);
@@ -84,30 +99,65 @@ pub fn cilium(at_stage: AtStage) -> Result<(), String> {
 
     install_cilium(&cluster, "1.20.0", &[OTHER_POOL]);
     // The operator reads its pools at its start; then it cannot place the blocks that the nodes have.
-    cluster.kubectl_ok(&["--namespace", "kube-system", "rollout", "restart", "deployment/cilium-operator"]);
-    cluster.wait_for("the operator refuses the nodes' blocks", 120, CILIUM_NODES, |nodes| {
-        all(&nodes["items"], |node| {
-            let error = node["status"]["ipam"]["operator-status"]["error"].as_str();
-            error.is_some_and(|error| error.contains("allocator not configured for the requested CIDR"))
-        })
-    });
+    cluster.kubectl_ok(&[
+        "--namespace",
+        "kube-system",
+        "rollout",
+        "restart",
+        "deployment/cilium-operator",
+    ]);
+    cluster.wait_for(
+        "the operator refuses the nodes' blocks",
+        120,
+        CILIUM_NODES,
+        |nodes| {
+            all(&nodes["items"], |node| {
+                let error = node["status"]["ipam"]["operator-status"]["error"].as_str();
+                error.is_some_and(|error| error.contains("allocator not configured for the requested CIDR"))
+            })
+        },
+    );
     at_stage("cilium-pool-changed", &cluster);
     install_cilium(&cluster, "1.20.0", &[POOL]);
-    cluster.kubectl_ok(&["--namespace", "kube-system", "rollout", "restart", "deployment/cilium-operator"]);
-    cluster.wait_for("the operator accepts the nodes' blocks", 120, CILIUM_NODES, |nodes| {
-        all(&nodes["items"], |node| node["status"]["ipam"]["operator-status"]["error"].as_str().is_none_or(str::is_empty))
-    });
+    cluster.kubectl_ok(&[
+        "--namespace",
+        "kube-system",
+        "rollout",
+        "restart",
+        "deployment/cilium-operator",
+    ]);
+    cluster.wait_for(
+        "the operator accepts the nodes' blocks",
+        120,
+        CILIUM_NODES,
+        |nodes| {
+            all(&nodes["items"], |node| {
+                node["status"]["ipam"]["operator-status"]["error"]
+                    .as_str()
+                    .is_none_or(str::is_empty)
+            })
+        },
+    );
 
     cluster.helm_ok(&["uninstall", "cilium", "--namespace", "kube-system", "--wait"]);
-    cluster.wait_for("no agent is left", 60, "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dcilium", |pods| {
-        pods["items"].as_array().is_some_and(Vec::is_empty)
-    });
+    cluster.wait_for(
+        "no agent is left",
+        60,
+        "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dcilium",
+        |pods| pods["items"].as_array().is_some_and(Vec::is_empty),
+    );
     expect_left_behind(&cluster);
     at_stage("cilium-uninstalled", &cluster);
-    cluster.kubectl_ok(&["run", "newcomer", "--image=registry.k8s.io/e2e-test-images/agnhost:2.53"]);
+    cluster.kubectl_ok(&[
+        "run",
+        "newcomer",
+        "--image=registry.k8s.io/e2e-test-images/agnhost:2.53",
+    ]);
     let events = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3Dnewcomer";
     cluster.wait_for("no network for a new pod", 180, events, |events| {
-        events["items"].as_array().is_some_and(|all| all.iter().any(|one| one["reason"] == "FailedCreatePodSandBox"))
+        events["items"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["reason"] == "FailedCreatePodSandBox"))
     });
     expect_left_behind(&cluster);
     at_stage("cilium-uninstalled-new-pod", &cluster);
@@ -116,7 +166,12 @@ pub fn cilium(at_stage: AtStage) -> Result<(), String> {
 
 /// Installs or changes the release `flannel`; `network` is where its pods live.
 pub fn install_flannel(cluster: &RealNodes, network: &str) {
-    cluster.install("flannel", "kube-flannel", FLANNEL, &[&format!("podCidr={network}")]);
+    cluster.install(
+        "flannel",
+        "kube-flannel",
+        FLANNEL,
+        &[&format!("podCidr={network}")],
+    );
 }
 
 /// Installs or changes the release `cilium`.
@@ -132,23 +187,44 @@ pub fn expect_fresh(cluster: &RealNodes) {
         all(&nodes["items"], |node| {
             let ready = condition(node, "Ready");
             ready["status"] == "False"
-                && ready["message"].as_str().is_some_and(|message| message.contains("cni plugin not initialized"))
+                && ready["message"]
+                    .as_str()
+                    .is_some_and(|message| message.contains("cni plugin not initialized"))
         })
     });
     cluster.wait_for_rollout("kube-system", "daemonsets/kube-proxy", 60);
-    cluster.wait_for_pods("CoreDNS cannot be scheduled", "kube-system", "k8s-app=kube-dns", 30, |pod| {
-        condition(pod, "PodScheduled")["reason"] == "Unschedulable"
-    });
+    cluster.wait_for_pods(
+        "CoreDNS cannot be scheduled",
+        "kube-system",
+        "k8s-app=kube-dns",
+        30,
+        |pod| condition(pod, "PodScheduled")["reason"] == "Unschedulable",
+    );
 }
 
 /// Flannel's agents end with this in their log, again and again, while all nodes are Ready (the conf file is there).
 pub fn expect_flannel_crash_loop(cluster: &RealNodes, log: &str) {
-    cluster.wait_for_pods("flannel in a crash loop", "kube-flannel", "app=flannel", 120, |pod| {
-        let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64();
-        restarts >= Some(2) && waiting_reasons(pod).iter().any(|reason| reason == "CrashLoopBackOff")
-    });
+    cluster.wait_for_pods(
+        "flannel in a crash loop",
+        "kube-flannel",
+        "app=flannel",
+        120,
+        |pod| {
+            let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64();
+            restarts >= Some(2)
+                && waiting_reasons(pod)
+                    .iter()
+                    .any(|reason| reason == "CrashLoopBackOff")
+        },
+    );
     cluster.wait_for_ready(true, 30);
-    let said = cluster.kubectl_ok(&["--namespace", "kube-flannel", "logs", "daemonset/kube-flannel-ds", "--tail=5"]);
+    let said = cluster.kubectl_ok(&[
+        "--namespace",
+        "kube-flannel",
+        "logs",
+        "daemonset/kube-flannel-ds",
+        "--tail=5",
+    ]);
     assert!(said.contains(log), "flannel's log does not say {log:?}:\n{said}");
 }
 
@@ -158,10 +234,14 @@ pub fn expect_cilium_healthy(cluster: &RealNodes) {
     cluster.wait_for_rollout("kube-system", "daemonsets/cilium", 240);
     cluster.wait_for_ready(true, 60);
     cluster.wait_for("every node says CiliumIsUp", 60, "/api/v1/nodes", |nodes| {
-        all(&nodes["items"], |node| condition(node, "NetworkUnavailable")["reason"] == "CiliumIsUp")
+        all(&nodes["items"], |node| {
+            condition(node, "NetworkUnavailable")["reason"] == "CiliumIsUp"
+        })
     });
     cluster.wait_for("every CiliumNode has a block", 60, CILIUM_NODES, |nodes| {
-        all(&nodes["items"], |node| node["spec"]["ipam"]["podCIDRs"][0].is_string())
+        all(&nodes["items"], |node| {
+            node["spec"]["ipam"]["podCIDRs"][0].is_string()
+        })
     });
     cluster.wait_for_rollout("kube-system", "deployments/coredns", 120);
     cluster.expect_pods_to_talk(120);
@@ -169,12 +249,22 @@ pub fn expect_cilium_healthy(cluster: &RealNodes) {
 
 /// None of Cilium's agents runs because its image cannot be pulled.
 fn expect_agents_without_image(cluster: &RealNodes) {
-    cluster.wait_for_pods("agents without an image", "kube-system", "k8s-app=cilium", 120, |pod| {
-        let reasons = waiting_reasons(pod);
-        reasons.iter().any(|reason| reason == "ImagePullBackOff" || reason == "ErrImagePull")
-    });
+    cluster.wait_for_pods(
+        "agents without an image",
+        "kube-system",
+        "k8s-app=cilium",
+        120,
+        |pod| {
+            let reasons = waiting_reasons(pod);
+            reasons
+                .iter()
+                .any(|reason| reason == "ImagePullBackOff" || reason == "ErrImagePull")
+        },
+    );
     let agents = "/apis/apps/v1/namespaces/kube-system/daemonsets/cilium";
-    cluster.wait_for("0 agents ready", 30, agents, |agents| agents["status"]["numberReady"] == 0);
+    cluster.wait_for("0 agents ready", 30, agents, |agents| {
+        agents["status"]["numberReady"] == 0
+    });
 }
 
 /// The release is gone, and nothing that the nodes say gives it away.
@@ -185,12 +275,21 @@ fn expect_left_behind(cluster: &RealNodes) {
                 && condition(node, "NetworkUnavailable")["reason"] == "CiliumIsUp"
         })
     });
-    let running = |pod: &Value| pod["status"]["phase"] == "Running" && condition(pod, "Ready")["status"] == "True";
+    let running =
+        |pod: &Value| pod["status"]["phase"] == "Running" && condition(pod, "Ready")["status"] == "True";
     cluster.wait_for_pods("old pods run", "default", "app=probe", 10, running);
     let releases = cluster.helm_ok(&["list", "--all-namespaces", "--short"]);
     assert_eq!(releases.trim(), "", "helm knows of releases");
 }
 
 fn patch_cilium_config(cluster: &RealNodes, patch: &str) {
-    cluster.kubectl_ok(&["--namespace", "kube-system", "patch", "configmap", "cilium-config", "--patch", patch]);
+    cluster.kubectl_ok(&[
+        "--namespace",
+        "kube-system",
+        "patch",
+        "configmap",
+        "cilium-config",
+        "--patch",
+        patch,
+    ]);
 }
