@@ -1,8 +1,9 @@
 //! Stories of real CNIs on real nodes (see `clusters/real_nodes/stories.rs`), one test for each; every stage is
 //! waited for, so that a test that passes has shown that the stage was reached.
 //!
-//! `BYOCNI_TEST_CAPTURES=DIR` writes what the API says at each stage to `DIR/STAGE.yaml` (a kubectl List) and the
-//! names of the CustomResourceDefinitions to `DIR/STAGE.crds`.
+//! `BYOCNI_TEST_CAPTURES=DIR` writes what the API says at each stage to `DIR/STAGE.yaml` (a kubectl List), the names
+//! of the CustomResourceDefinitions to `DIR/STAGE.crds`, and the ConfigMaps with their managed fields, which say when
+//! each was changed, to `DIR/STAGE.configmaps.yaml`.
 
 #![allow(clippy::print_stderr)]
 
@@ -58,7 +59,19 @@ fn at_stage(stage: &str, cluster: &RealNodes) {
     };
     let folder = PathBuf::from(folder);
     std::fs::create_dir_all(&folder).expect("the folder for captures");
-    for (kind, text) in [("yaml", cluster.capture()), ("crds", cluster.crds())] {
+    let configmaps = [
+        "get",
+        "configmaps",
+        "--all-namespaces",
+        "--output=yaml",
+        "--show-managed-fields",
+    ];
+    let texts = [
+        ("yaml", cluster.capture()),
+        ("crds", cluster.crds()),
+        ("configmaps.yaml", cluster.kubectl_ok(&configmaps)),
+    ];
+    for (kind, text) in texts {
         // Whole or not at all for someone who reads it meanwhile.
         let partial = folder.join(format!(".{stage}.{kind}"));
         std::fs::write(&partial, text).expect("write a capture");
