@@ -12,7 +12,11 @@ const GROUP: &str = "MC_byocni_byocni_westeurope";
 
 /// Nobody gives nodes a podCIDR, services are in AKS's default range.
 pub fn options() -> Options {
-    Options { pod_cidr: None, service_cidr: "10.0.0.0/16", ..Options::default() }
+    Options {
+        pod_cidr: None,
+        service_cidr: "10.0.0.0/16",
+        ..Options::default()
+    }
 }
 
 /// What AKS brings, and `count` nodes: at most three of a system pool, the others of a user pool.
@@ -24,7 +28,9 @@ pub fn start(plane: &ControlPlane, count: usize) -> FakeKubelet {
 /// The nodes of both pools.
 pub fn nodes(count: usize) -> Vec<Value> {
     let system = count.min(3);
-    let mut nodes: Vec<Value> = (0..system).map(|number| node("nodepool1", "system", number, number)).collect();
+    let mut nodes: Vec<Value> = (0..system)
+        .map(|number| node("nodepool1", "system", number, number))
+        .collect();
     nodes.extend((system..count).map(|position| node("workload", "user", position - system, position)));
     nodes
 }

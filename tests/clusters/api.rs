@@ -22,7 +22,10 @@ const APPLY: &str = "application/apply-patch+yaml";
 
 impl Objects {
     pub fn new(client: Client) -> Objects {
-        Objects { client, kinds: Arc::default() }
+        Objects {
+            client,
+            kinds: Arc::default(),
+        }
     }
 
     pub fn client(&self) -> &Client {
@@ -61,7 +64,15 @@ impl Objects {
 
     /// For conditions: those of types that are not named stay. Only for kinds that the server is built with.
     pub async fn merge_conditions(&self, path: &str, patch: &Value) -> Result<(), String> {
-        match self.send(Method::PATCH, path, "application/strategic-merge-patch+json", patch).await {
+        match self
+            .send(
+                Method::PATCH,
+                path,
+                "application/strategic-merge-patch+json",
+                patch,
+            )
+            .await
+        {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             other => other.map(drop).map_err(said),
         }
@@ -87,19 +98,29 @@ impl Objects {
     }
 
     async fn send(&self, method: Method, path: &str, content: &str, body: &Value) -> kube::Result<Value> {
-        let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap_or_default() };
-        let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
+        let bytes = if body.is_null() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(body).unwrap_or_default()
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("accept", "application/json");
         if !bytes.is_empty() {
             request = request.header("content-type", content);
         }
-        self.client.request(request.body(bytes).map_err(kube::Error::HttpError)?).await
+        self.client
+            .request(request.body(bytes).map_err(kube::Error::HttpError)?)
+            .await
     }
 
     /// Server-side apply of every object in `yaml`: documents and Lists, in their order.
     pub async fn apply(&self, yaml: &str) -> Result<(), String> {
         // Read before the first await: the reader cannot move between threads.
-        let documents: Result<Vec<Value>, _> =
-            serde_yaml::Deserializer::from_str(yaml).map(Value::deserialize).collect();
+        let documents: Result<Vec<Value>, _> = serde_yaml::Deserializer::from_str(yaml)
+            .map(Value::deserialize)
+            .collect();
         for object in documents.map_err(|e| e.to_string())? {
             self.apply_object(&object).await?;
         }
@@ -141,17 +162,28 @@ impl Objects {
 
     /// The path of an object, from its `apiVersion`, kind, namespace and name.
     pub async fn path(&self, object: &Value) -> Result<String, String> {
-        let version = object["apiVersion"].as_str().ok_or("an object without apiVersion")?;
+        let version = object["apiVersion"]
+            .as_str()
+            .ok_or("an object without apiVersion")?;
         let kind = object["kind"].as_str().ok_or("an object without kind")?;
-        let name = object["metadata"]["name"].as_str().ok_or_else(|| format!("a {kind} without a name"))?;
-        let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+        let name = object["metadata"]["name"]
+            .as_str()
+            .ok_or_else(|| format!("a {kind} without a name"))?;
+        let root = if version.contains('/') {
+            format!("/apis/{version}")
+        } else {
+            format!("/api/{version}")
+        };
         for _ in 0..100 {
             let known = self.kinds.lock().ok().and_then(|kinds| kinds.get(&root).cloned());
             let offered = match known {
                 Some(offered) => offered,
                 None => self.find(&root).await?.unwrap_or_default(),
             };
-            let resources = offered["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let resources = offered["resources"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let resource = resources
                 .iter()
                 .find(|r| r["kind"] == kind && !r["name"].as_str().unwrap_or_default().contains('/'));

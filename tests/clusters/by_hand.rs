@@ -57,7 +57,11 @@ enum Profile {
 
 fn main() -> Result<(), String> {
     match Arguments::parse().tier {
-        Tier::ControlPlane { fill: Some(sizes), apply, .. } => {
+        Tier::ControlPlane {
+            fill: Some(sizes),
+            apply,
+            ..
+        } => {
             let begin = Instant::now();
             let plane = ControlPlane::start(Options::for_fill())?;
             eprintln!("control plane up in {:.1} s", begin.elapsed().as_secs_f64());
@@ -65,10 +69,18 @@ fn main() -> Result<(), String> {
             let begin = Instant::now();
             plane.ask(|client| fill::fill(client, nodes, pods, 500))?;
             let seconds = begin.elapsed().as_secs_f64();
-            eprintln!("{nodes} nodes, {pods} pods in {seconds:.0} s: {:.0} pods/s", pods as f64 / seconds);
+            eprintln!(
+                "{nodes} nodes, {pods} pods in {seconds:.0} s: {:.0} pods/s",
+                pods as f64 / seconds
+            );
             present(&plane, &apply)
         }
-        Tier::ControlPlane { profile, nodes, apply, .. } => {
+        Tier::ControlPlane {
+            profile,
+            nodes,
+            apply,
+            ..
+        } => {
             let begin = Instant::now();
             let options = match profile {
                 Profile::Aks => aks::options(),
@@ -103,7 +115,10 @@ fn present(plane: &ControlPlane, manifests: &[std::path::PathBuf]) -> Result<(),
         plane.apply(&yaml);
     }
     println!("{}", plane.kubeconfig().display());
-    eprintln!("export KUBECONFIG={}   (Ctrl-C ends the cluster)", plane.kubeconfig().display());
+    eprintln!(
+        "export KUBECONFIG={}   (Ctrl-C ends the cluster)",
+        plane.kubeconfig().display()
+    );
     wait_for_end()
 }
 
@@ -117,7 +132,10 @@ fn wait_for_end() -> Result<(), String> {
             let _ = sender.send(());
         });
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())?;
     std::thread::spawn(move || {
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};

@@ -112,10 +112,19 @@ impl ControlPlane {
         let dir = new_folder()?;
         let [etcd, peers, port, manager, scheduler] = free_ports()?;
         let authority = Authority::new()?;
-        let mut plane = ControlPlane { running: Vec::new(), options, port, authority, dir };
+        let mut plane = ControlPlane {
+            running: Vec::new(),
+            options,
+            port,
+            authority,
+            dir,
+        };
         plane.write_certificates()?;
 
-        let (client, peer) = (format!("http://127.0.0.1:{etcd}"), format!("http://127.0.0.1:{peers}"));
+        let (client, peer) = (
+            format!("http://127.0.0.1:{etcd}"),
+            format!("http://127.0.0.1:{peers}"),
+        );
         plane.run(
             programs,
             "etcd",
@@ -133,10 +142,20 @@ impl ControlPlane {
         )?;
         plane.run(programs, "kube-apiserver", &plane.apiserver_arguments(&client))?;
         plane.wait_until_ready("API server", |client| async move {
-            let request = http::Request::get("/readyz").body(Vec::new()).map_err(|e| e.to_string())?;
-            client.request_text(request).await.map(drop).map_err(|e| e.to_string())
+            let request = http::Request::get("/readyz")
+                .body(Vec::new())
+                .map_err(|e| e.to_string())?;
+            client
+                .request_text(request)
+                .await
+                .map(drop)
+                .map_err(|e| e.to_string())
         })?;
-        plane.run(programs, "kube-controller-manager", &plane.manager_arguments(manager))?;
+        plane.run(
+            programs,
+            "kube-controller-manager",
+            &plane.manager_arguments(manager),
+        )?;
         if plane.options.scheduler {
             plane.run(
                 programs,
@@ -152,10 +171,16 @@ impl ControlPlane {
             )?;
         }
         // Without it no pod can be created.
-        plane.wait_until_ready("controller manager (default service account)", |client| async move {
-            let objects = Objects::new(client);
-            objects.get("/api/v1/namespaces/default/serviceaccounts/default").await.map(drop)
-        })?;
+        plane.wait_until_ready(
+            "controller manager (default service account)",
+            |client| async move {
+                let objects = Objects::new(client);
+                objects
+                    .get("/api/v1/namespaces/default/serviceaccounts/default")
+                    .await
+                    .map(drop)
+            },
+        )?;
         Ok(plane)
     }
 
@@ -182,15 +207,24 @@ impl ControlPlane {
 
     /// The administrator's client. Belongs to the tokio runtime that it is asked for in.
     pub async fn client(&self) -> Client {
-        client_from(&self.kubeconfig()).await.expect("a client from our own kubeconfig")
+        client_from(&self.kubeconfig())
+            .await
+            .expect("a client from our own kubeconfig")
     }
 
     /// A kubeconfig for a user with a certificate of their own, for tests of what rights allow.
     pub fn kubeconfig_for(&self, user: &str, groups: &[&str]) -> PathBuf {
-        let name: String = user.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let pair = self.authority.client(user, groups).expect("a certificate for the user");
+        let name: String = user
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect();
+        let pair = self
+            .authority
+            .client(user, groups)
+            .expect("a certificate for the user");
         let path = self.dir().join(format!("{name}.kubeconfig"));
-        self.write_kubeconfig(&path, user, &pair).expect("a kubeconfig for the user");
+        self.write_kubeconfig(&path, user, &pair)
+            .expect("a kubeconfig for the user");
         path
     }
 
@@ -246,10 +280,17 @@ impl ControlPlane {
             let thread = scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime.expect("a tokio runtime").block_on(async move {
-                    question(client_from(&kubeconfig).await.expect("a client from our own kubeconfig")).await
+                    question(
+                        client_from(&kubeconfig)
+                            .await
+                            .expect("a client from our own kubeconfig"),
+                    )
+                    .await
                 })
             });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -336,7 +377,10 @@ impl ControlPlane {
         .to_vec();
         arguments.push(format!("--secure-port={port}"));
         arguments.push(format!("--service-cluster-ip-range={}", options.service_cidr));
-        arguments.push(format!("--node-monitor-grace-period={}s", options.node_grace.as_secs()));
+        arguments.push(format!(
+            "--node-monitor-grace-period={}s",
+            options.node_grace.as_secs()
+        ));
         arguments.push(format!("--controllers={}", options.controllers));
         match options.pod_cidr {
             None => arguments.push("--allocate-node-cidrs=false".to_owned()),
@@ -353,10 +397,19 @@ impl ControlPlane {
 
     fn write_certificates(&self) -> Result<(), String> {
         let options = &self.options;
-        let mut names: Vec<String> = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-            .map(str::to_owned)
-            .to_vec();
-        names.extend(["127.0.0.1".to_owned(), options.advertise.to_string(), options.bind.to_string()]);
+        let mut names: Vec<String> = [
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        names.extend([
+            "127.0.0.1".to_owned(),
+            options.advertise.to_string(),
+            options.bind.to_string(),
+        ]);
         for cidr in options.service_cidr.split(',') {
             let cidr: ipnet::IpNet = cidr.parse().map_err(|e| format!("{cidr}: {e}"))?;
             names.extend(cidr.hosts().next().map(|first| first.to_string()));
@@ -444,7 +497,9 @@ fn new_folder() -> Result<Folder, String> {
     let parent = std::env::temp_dir();
     for entry in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
         if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }

@@ -8,7 +8,11 @@ use super::control_plane::{ControlPlane, Options};
 use super::kubelet::FakeKubelet;
 
 pub fn options() -> Options {
-    Options { pod_cidr: Some("10.244.0.0/16"), service_cidr: "10.96.0.0/12", ..Options::default() }
+    Options {
+        pod_cidr: Some("10.244.0.0/16"),
+        service_cidr: "10.96.0.0/12",
+        ..Options::default()
+    }
 }
 
 /// kube-proxy, CoreDNS and `count` nodes.
@@ -23,7 +27,8 @@ pub fn node(number: usize) -> Value {
     let first = u32::from(Ipv4Addr::new(192, 168, 64, 11));
     let ip = Ipv4Addr::from(first + u32::try_from(number).expect("fewer nodes than addresses"));
     let id = &super::kubelet::digits(&name)[..32];
-    let resources = json!({"cpu": "4", "memory": "8148004Ki", "pods": "110", "ephemeral-storage": "61255492Ki"});
+    let resources =
+        json!({"cpu": "4", "memory": "8148004Ki", "pods": "110", "ephemeral-storage": "61255492Ki"});
     json!({
         "apiVersion": "v1",
         "kind": "Node",

@@ -24,11 +24,20 @@ impl Authority {
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "kubernetes");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages =
-            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::CrlSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let certificate = params.self_signed(&key).map_err(|e| e.to_string())?.pem();
-        let pair = Pair { certificate, key: key.serialize_pem() };
-        Ok(Authority { issuer: Issuer::new(params, key), pair })
+        let pair = Pair {
+            certificate,
+            key: key.serialize_pem(),
+        };
+        Ok(Authority {
+            issuer: Issuer::new(params, key),
+            pair,
+        })
     }
 
     /// For a server that is reached under `names`: DNS names and addresses.
@@ -39,7 +48,12 @@ impl Authority {
 
     /// For a user in `groups`, as the API server reads them from a subject.
     pub fn client(&self, user: &str, groups: &[&str]) -> Result<Pair, String> {
-        self.sign(user, groups, CertificateParams::default(), ExtendedKeyUsagePurpose::ClientAuth)
+        self.sign(
+            user,
+            groups,
+            CertificateParams::default(),
+            ExtendedKeyUsagePurpose::ClientAuth,
+        )
     }
 
     fn sign(
@@ -63,8 +77,14 @@ impl Authority {
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(|e| e.to_string())?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(|e| e.to_string())?.pem();
-        Ok(Pair { certificate, key: key.serialize_pem() })
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .map_err(|e| e.to_string())?
+            .pem();
+        Ok(Pair {
+            certificate,
+            key: key.serialize_pem(),
+        })
     }
 }
 

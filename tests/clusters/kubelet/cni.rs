@@ -21,16 +21,25 @@ pub enum Cni {
 
 /// Whose agent this pod is: by its container, whatever the DaemonSet, namespace or image are called.
 pub fn agent(pod: &Pod) -> Option<Cni> {
-    if !pod.spec.host_network || !pod.metadata.owner_references.iter().any(|o| o.kind == "DaemonSet") {
+    if !pod.spec.host_network
+        || !pod
+            .metadata
+            .owner_references
+            .iter()
+            .any(|o| o.kind == "DaemonSet")
+    {
         return None;
     }
-    pod.spec.containers.iter().find_map(|container| match container.name.as_str() {
-        "cilium-agent" => Some(Cni::Cilium),
-        "calico-node" => Some(Cni::Calico),
-        "kube-flannel" => Some(Cni::Flannel),
-        "antrea-agent" | "kube-router" | "weave" | "cni-server" => Some(Cni::PodCidr),
-        _ => None,
-    })
+    pod.spec
+        .containers
+        .iter()
+        .find_map(|container| match container.name.as_str() {
+            "cilium-agent" => Some(Cni::Cilium),
+            "calico-node" => Some(Cni::Calico),
+            "kube-flannel" => Some(Cni::Flannel),
+            "antrea-agent" | "kube-router" | "weave" | "cni-server" => Some(Cni::PodCidr),
+            _ => None,
+        })
 }
 
 /// A node's part of the pod network.
@@ -87,40 +96,62 @@ pub async fn bring_up(shared: &Shared, name: &str, ip: &str, pod: &Pod) -> Resul
     let cni = agent(pod).ok_or("not an agent")?;
     let path = format!("/api/v1/nodes/{name}");
     let node = shared.objects.get(&path).await?;
-    let pod_cidr = node["spec"]["podCIDR"].as_str().and_then(|cidr| cidr.parse::<Ipv4Net>().ok());
+    let pod_cidr = node["spec"]["podCIDR"]
+        .as_str()
+        .and_then(|cidr| cidr.parse::<Ipv4Net>().ok());
     let (block, condition, annotations) = match cni {
         Cni::Cilium => {
             let block = cilium(shared, &node, ip, pod, pod_cidr).await?;
-            (block, Some(("CiliumIsUp", "Cilium is running on this node")), Value::Null)
+            (
+                block,
+                Some(("CiliumIsUp", "Cilium is running on this node")),
+                Value::Null,
+            )
         }
         Cni::Calico => {
             let block = calico(shared, name, pod).await?;
             let annotations = json!({"projectcalico.org/IPv4Address": format!("{ip}/16"),
                 "projectcalico.org/IPv4VXLANTunnelAddr": block.network().to_string()});
-            (block, Some(("CalicoIsUp", "Calico is running on this node")), annotations)
+            (
+                block,
+                Some(("CalicoIsUp", "Calico is running on this node")),
+                annotations,
+            )
         }
         Cni::Flannel => {
             let block = flannel(&shared.objects, name, pod, pod_cidr).await?;
-            let mac = digits(name).as_bytes()[..10].chunks(2).fold("02".to_owned(), |mac, byte| {
-                format!("{mac}:{}", String::from_utf8_lossy(byte))
-            });
+            let mac = digits(name).as_bytes()[..10]
+                .chunks(2)
+                .fold("02".to_owned(), |mac, byte| {
+                    format!("{mac}:{}", String::from_utf8_lossy(byte))
+                });
             let annotations = json!({
                 "flannel.alpha.coreos.com/backend-data": json!({"VNI": 1, "VtepMAC": mac}).to_string(),
                 "flannel.alpha.coreos.com/backend-type": "vxlan",
                 "flannel.alpha.coreos.com/kube-subnet-manager": "true",
                 "flannel.alpha.coreos.com/public-ip": ip});
-            (block, Some(("FlannelIsUp", "Flannel is running on this node")), annotations)
+            (
+                block,
+                Some(("FlannelIsUp", "Flannel is running on this node")),
+                annotations,
+            )
         }
         Cni::PodCidr => (pod_cidr.ok_or("node has no podCIDR")?, None, Value::Null),
     };
     if !annotations.is_null() {
-        shared.objects.merge(&path, &json!({"metadata": {"annotations": annotations}})).await?;
+        shared
+            .objects
+            .merge(&path, &json!({"metadata": {"annotations": annotations}}))
+            .await?;
     }
     if let Some((reason, message)) = condition {
         let now = stamp(jiff::Timestamp::now());
         let patch = json!({"status": {"conditions": [{"type": "NetworkUnavailable", "status": "False",
             "reason": reason, "message": message, "lastHeartbeatTime": now, "lastTransitionTime": now}]}});
-        shared.objects.merge_conditions(&format!("{path}/status"), &patch).await?;
+        shared
+            .objects
+            .merge_conditions(&format!("{path}/status"), &patch)
+            .await?;
     }
     Ok(Network { cni, block })
 }
@@ -133,14 +164,22 @@ async fn cilium(
     agent: &Pod,
     pod_cidr: Option<Ipv4Net>,
 ) -> Result<Ipv4Net, String> {
-    shared.definitions.get_or_try_init(|| cilium_definitions(&shared.objects)).await?;
+    shared
+        .definitions
+        .get_or_try_init(|| cilium_definitions(&shared.objects))
+        .await?;
     let name = node["metadata"]["name"].as_str().unwrap_or_default();
     let path = format!("/apis/cilium.io/v2/ciliumnodes/{name}");
     if let Some(known) = shared.objects.find(&path).await? {
-        let block = known["spec"]["ipam"]["podCIDRs"][0].as_str().and_then(|cidr| cidr.parse().ok());
+        let block = known["spec"]["ipam"]["podCIDRs"][0]
+            .as_str()
+            .and_then(|cidr| cidr.parse().ok());
         return block.ok_or_else(|| format!("no podCIDR in CiliumNode {name}"));
     }
-    let config = format!("/api/v1/namespaces/{}/configmaps/cilium-config", agent.metadata.namespace);
+    let config = format!(
+        "/api/v1/namespaces/{}/configmaps/cilium-config",
+        agent.metadata.namespace
+    );
     let config = shared.objects.find(&config).await?.unwrap_or_default();
     let setting = |key: &str, default: &str| {
         let value = config["data"][key].as_str().filter(|value| !value.is_empty());
@@ -150,8 +189,12 @@ async fn cilium(
         pod_cidr.ok_or("required IPv4 PodCIDR not available")?
     } else {
         let pools = setting("cluster-pool-ipv4-cidr", "10.244.0.0/16");
-        let size = setting("cluster-pool-ipv4-mask-size", "24").parse().map_err(|_| "mask size")?;
-        let pools = pools.split([' ', ',']).filter_map(|pool| pool.parse::<Ipv4Net>().ok().map(|p| p.trunc()));
+        let size = setting("cluster-pool-ipv4-mask-size", "24")
+            .parse()
+            .map_err(|_| "mask size")?;
+        let pools = pools
+            .split([' ', ','])
+            .filter_map(|pool| pool.parse::<Ipv4Net>().ok().map(|p| p.trunc()));
         let mut shares = shared.pools.lock().expect("the pools");
         let mut blocks = pools.filter_map(|pool| shares.block(pool, size, name));
         blocks.next().ok_or("no block left in the cluster pool")?
@@ -166,7 +209,10 @@ async fn cilium(
             "eni": {}, "health": {"ipv4": health}, "ingress": {},
             "ipam": {"podCIDRs": [block], "pools": {}}},
         "status": {"alibaba-cloud": {}, "azure": {}, "eni": {}, "ipam": {"operator-status": {}}}});
-    shared.objects.create("/apis/cilium.io/v2/ciliumnodes", &object).await?;
+    shared
+        .objects
+        .create("/apis/cilium.io/v2/ciliumnodes", &object)
+        .await?;
     Ok(block)
 }
 
@@ -177,9 +223,19 @@ pub async fn cilium_definitions(objects: &Objects) -> Result<(), String> {
         ("CiliumEndpoint", "ciliumendpoints", "Namespaced", "v2"),
         ("CiliumIdentity", "ciliumidentities", "Cluster", "v2"),
         ("CiliumNetworkPolicy", "ciliumnetworkpolicies", "Namespaced", "v2"),
-        ("CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", "Cluster", "v2"),
+        (
+            "CiliumClusterwideNetworkPolicy",
+            "ciliumclusterwidenetworkpolicies",
+            "Cluster",
+            "v2",
+        ),
         ("CiliumPodIPPool", "ciliumpodippools", "Cluster", "v2alpha1"),
-        ("CiliumLoadBalancerIPPool", "ciliumloadbalancerippools", "Cluster", "v2"),
+        (
+            "CiliumLoadBalancerIPPool",
+            "ciliumloadbalancerippools",
+            "Cluster",
+            "v2",
+        ),
         ("CiliumNodeConfig", "ciliumnodeconfigs", "Namespaced", "v2"),
     ] {
         define(objects, "cilium.io", kind, plural, scope, version).await?;
@@ -218,25 +274,44 @@ pub async fn define(
 /// Blocks are affinities that Calico's own datastore keeps; of the pool everybody can read the IPPool.
 async fn calico(shared: &Shared, node: &str, agent: &Pod) -> Result<Ipv4Net, String> {
     const POOL: &str = "/apis/crd.projectcalico.org/v1/ippools";
-    let known = shared.objects.find(&format!("{POOL}/default-ipv4-ippool")).await?;
+    let known = shared
+        .objects
+        .find(&format!("{POOL}/default-ipv4-ippool"))
+        .await?;
     let cidr = match &known {
         Some(pool) => pool["spec"]["cidr"].as_str().unwrap_or_default().to_owned(),
         None => {
             let variables = agent.spec.containers.iter().flat_map(|container| &container.env);
-            let named = variables.filter(|v| v.name == "CALICO_IPV4POOL_CIDR").map(|v| v.value.clone()).next();
+            let named = variables
+                .filter(|v| v.name == "CALICO_IPV4POOL_CIDR")
+                .map(|v| v.value.clone())
+                .next();
             named.unwrap_or_else(|| "192.168.0.0/16".to_owned())
         }
     };
     let pool: Ipv4Net = cidr.parse().map_err(|e| format!("{cidr}: {e}"))?;
     if known.is_none() {
-        define(&shared.objects, "crd.projectcalico.org", "IPPool", "ippools", "Cluster", "v1").await?;
+        define(
+            &shared.objects,
+            "crd.projectcalico.org",
+            "IPPool",
+            "ippools",
+            "Cluster",
+            "v1",
+        )
+        .await?;
         let object = json!({"apiVersion": "crd.projectcalico.org/v1", "kind": "IPPool",
             "metadata": {"name": "default-ipv4-ippool"},
             "spec": {"cidr": cidr, "blockSize": 26, "ipipMode": "Never", "vxlanMode": "Always", "natOutgoing": true,
                 "nodeSelector": "all()", "allowedUses": ["Workload", "Tunnel"]}});
         shared.objects.create(POOL, &object).await?;
     }
-    shared.pools.lock().expect("the pools").block(pool, 26, node).ok_or_else(|| "no block left".to_owned())
+    shared
+        .pools
+        .lock()
+        .expect("the pools")
+        .block(pool, 26, node)
+        .ok_or_else(|| "no block left".to_owned())
 }
 
 /// flanneld takes the node's podCIDR, and only one that lies in its Network.
@@ -246,15 +321,21 @@ async fn flannel(
     agent: &Pod,
     pod_cidr: Option<Ipv4Net>,
 ) -> Result<Ipv4Net, String> {
-    let block = pod_cidr
-        .ok_or_else(|| format!("failed to acquire lease: node \"{node}\" pod cidr not assigned"))?;
-    let path = format!("/api/v1/namespaces/{}/configmaps/kube-flannel-cfg", agent.metadata.namespace);
+    let block =
+        pod_cidr.ok_or_else(|| format!("failed to acquire lease: node \"{node}\" pod cidr not assigned"))?;
+    let path = format!(
+        "/api/v1/namespaces/{}/configmaps/kube-flannel-cfg",
+        agent.metadata.namespace
+    );
     let config = objects.find(&path).await?.unwrap_or_default();
     let config: Value = config["data"]["net-conf.json"]
         .as_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
-    match config["Network"].as_str().and_then(|network| network.parse::<Ipv4Net>().ok()) {
+    match config["Network"]
+        .as_str()
+        .and_then(|network| network.parse::<Ipv4Net>().ok())
+    {
         Some(network) if !network.contains(&block) => Err(format!(
             "failed to acquire lease: subnet {block} specified in the flannel net config doesn't contain {network}"
         )),
@@ -266,7 +347,10 @@ async fn flannel(
 pub async fn started(shared: &Shared, pod: &Pod) {
     let runs = |name: &str| pod.spec.containers.iter().any(|container| container.name == name);
     if runs("cilium-operator") {
-        let _ = shared.definitions.get_or_try_init(|| cilium_definitions(&shared.objects)).await;
+        let _ = shared
+            .definitions
+            .get_or_try_init(|| cilium_definitions(&shared.objects))
+            .await;
     }
     if runs("tigera-operator") {
         tokio::spawn(tigera::play(shared.objects.clone()));

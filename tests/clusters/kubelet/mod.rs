@@ -19,6 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::api::Objects;
 use super::control_plane::{ControlPlane, client_from};
 use cni::Pools;
+pub use cni::cilium_definitions;
 use pod::Pod;
 pub use pod::digits;
 
@@ -29,7 +30,9 @@ pub enum Behaviour {
     /// The image of containers that have not started yet cannot be pulled.
     ImagePull,
     /// The container exits with this code soon after every start.
-    CrashLoop { exit_code: i32 },
+    CrashLoop {
+        exit_code: i32,
+    },
     /// Runs, and its readiness probe fails.
     NeverReady,
     /// Ready only so long after its start.
@@ -102,7 +105,10 @@ impl FakeKubelet {
         runtime.spawn(async move {
             let _ = sender.send(client_from(&kubeconfig).await);
         });
-        let client = receiver.recv().expect("an answer").expect("a client from our own kubeconfig");
+        let client = receiver
+            .recv()
+            .expect("an answer")
+            .expect("a client from our own kubeconfig");
         let shared = Arc::new(Shared {
             objects: Objects::new(client),
             rules: RwLock::default(),
@@ -113,13 +119,19 @@ impl FakeKubelet {
             definitions: tokio::sync::OnceCell::new(),
         });
         let inboxes = Inboxes::default();
-        let kubelet = FakeKubelet { shared, inboxes, runtime: Some(runtime) };
+        let kubelet = FakeKubelet {
+            shared,
+            inboxes,
+            runtime: Some(runtime),
+        };
         let count = nodes.len();
         for node in nodes {
             kubelet.spawn(node);
         }
         kubelet.wait_for_registrations(count);
-        kubelet.runtime().spawn(watch(kubelet.shared.clone(), kubelet.inboxes.clone()));
+        kubelet
+            .runtime()
+            .spawn(watch(kubelet.shared.clone(), kubelet.inboxes.clone()));
         kubelet
     }
 
@@ -162,7 +174,11 @@ impl FakeKubelet {
     fn rule(&self, node: Option<String>, which: Which, behaviour: Behaviour) {
         let mut rules = self.shared.rules.write().expect("the rules");
         rules.retain(|rule| rule.node != node || rule.which != which);
-        rules.push(Rule { node, which, behaviour });
+        rules.push(Rule {
+            node,
+            which,
+            behaviour,
+        });
         drop(rules);
         for inbox in self.inboxes.lock().expect("the inboxes").values() {
             let _ = inbox.send(Message::Look);
@@ -170,7 +186,10 @@ impl FakeKubelet {
     }
 
     fn spawn(&self, node: Value) {
-        let name = node["metadata"]["name"].as_str().expect("a node has a name").to_owned();
+        let name = node["metadata"]["name"]
+            .as_str()
+            .expect("a node has a name")
+            .to_owned();
         let (sender, inbox): (_, UnboundedReceiver<Message>) = unbounded_channel();
         self.inboxes.lock().expect("the inboxes").insert(name, sender);
         self.runtime().spawn(node::play(self.shared.clone(), node, inbox));
@@ -179,7 +198,10 @@ impl FakeKubelet {
     fn wait_for_registrations(&self, count: usize) {
         let end = Instant::now() + Duration::from_secs(120);
         while self.shared.registered.load(Ordering::Acquire) < count {
-            assert!(Instant::now() < end, "{count} nodes not registered within two minutes");
+            assert!(
+                Instant::now() < end,
+                "{count} nodes not registered within two minutes"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -209,7 +231,11 @@ impl Shared {
                     Which::Image(part) => pod.images().any(|image| image.contains(part.as_str())),
                 }
         };
-        rules.iter().rev().find(fits).map_or(Behaviour::Healthy, |rule| rule.behaviour.clone())
+        rules
+            .iter()
+            .rev()
+            .find(fits)
+            .map_or(Behaviour::Healthy, |rule| rule.behaviour.clone())
     }
 
     fn lost(&self, node: &str) -> bool {
@@ -230,8 +256,12 @@ async fn watch(shared: Arc<Shared>, inboxes: Inboxes) {
             tokio::time::sleep(Duration::from_millis(200)).await;
             continue;
         };
-        let version = list["metadata"]["resourceVersion"].as_str().unwrap_or("0").to_owned();
-        let pods: Vec<Pod> = serde_json::from_value(list["items"].take()).expect("pods as the API sends them");
+        let version = list["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or("0")
+            .to_owned();
+        let pods: Vec<Pod> =
+            serde_json::from_value(list["items"].take()).expect("pods as the API sends them");
         let mut listed = HashMap::new();
         for pod in pods {
             listed.insert(pod.metadata.uid.clone(), pod.spec.node_name.clone());
@@ -242,8 +272,12 @@ async fn watch(shared: Arc<Shared>, inboxes: Inboxes) {
         }
         known = listed;
         let path = format!("{BOUND}&watch=1&resourceVersion={version}&timeoutSeconds=240");
-        let Ok(request) = http::Request::get(path).body(Vec::new()) else { return };
-        let Ok(events) = shared.objects.client().request_events::<Pod>(request).await else { continue };
+        let Ok(request) = http::Request::get(path).body(Vec::new()) else {
+            return;
+        };
+        let Ok(events) = shared.objects.client().request_events::<Pod>(request).await else {
+            continue;
+        };
         let mut events = std::pin::pin!(events);
         while let Some(Ok(event)) = events.next().await {
             match event {

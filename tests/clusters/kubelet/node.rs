@@ -47,7 +47,9 @@ pub async fn play(shared: Arc<Shared>, object: Value, mut inbox: UnboundedReceiv
     let mut wake: Option<Instant> = None;
     let mut silent = false;
     loop {
-        let rest = wake.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
+        let rest = wake.map_or(Duration::from_secs(3600), |at| {
+            at.saturating_duration_since(Instant::now())
+        });
         tokio::select! {
             message = inbox.recv() => {
                 let mut next = message;
@@ -84,12 +86,21 @@ pub async fn play(shared: Arc<Shared>, object: Value, mut inbox: UnboundedReceiv
 
 impl Node {
     fn new(shared: Arc<Shared>, object: &Value) -> Node {
-        let addresses = object["status"]["addresses"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let ip = addresses.iter().find(|a| a["type"] == "InternalIP").map(|a| &a["address"]);
+        let addresses = object["status"]["addresses"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let ip = addresses
+            .iter()
+            .find(|a| a["type"] == "InternalIP")
+            .map(|a| &a["address"]);
         Node {
             shared,
             name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-            ip: ip.and_then(Value::as_str).expect("a node has an InternalIP").to_owned(),
+            ip: ip
+                .and_then(Value::as_str)
+                .expect("a node has an InternalIP")
+                .to_owned(),
             plays: HashMap::new(),
             network: None,
             agent: None,
@@ -101,27 +112,41 @@ impl Node {
     async fn register(&mut self, mut object: Value) {
         object["status"]["conditions"] = self.conditions();
         let objects = &self.shared.objects;
-        self.retry("register", || async { objects.create("/api/v1/nodes", &object).await.map(drop) }.boxed()).await;
+        self.retry("register", || {
+            async { objects.create("/api/v1/nodes", &object).await.map(drop) }.boxed()
+        })
+        .await;
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": self.name, "namespace": "kube-node-lease"},
             "spec": {"holderIdentity": self.name, "leaseDurationSeconds": 40, "renewTime": micro_now()}});
         let path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
-        let objects = &self.shared.objects;
-        self.retry("make the lease of", || async { objects.create(path, &lease).await.map(drop) }.boxed()).await;
+        self.retry("make the lease of", || {
+            async { objects.create(path, &lease).await.map(drop) }.boxed()
+        })
+        .await;
     }
 
     async fn renew_lease(&self) {
-        let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}", self.name);
+        let path = format!(
+            "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}",
+            self.name
+        );
         let patch = json!({"spec": {"renewTime": micro_now()}});
         let objects = &self.shared.objects;
-        self.retry("renew the lease of", || async { objects.merge(&path, &patch).await.map(drop) }.boxed()).await;
+        self.retry("renew the lease of", || {
+            async { objects.merge(&path, &patch).await.map(drop) }.boxed()
+        })
+        .await;
     }
 
     fn take(&mut self, message: Message) {
         match message {
             Message::Pod(pod) => {
                 let uid = pod.metadata.uid.clone();
-                self.plays.entry(uid).and_modify(|play| play.pod = (*pod).clone()).or_insert_with(|| Play::new(*pod));
+                self.plays
+                    .entry(uid)
+                    .and_modify(|play| play.pod = (*pod).clone())
+                    .or_insert_with(|| Play::new(*pod));
             }
             Message::Gone(uid) => self.forget(&uid),
             Message::Look | Message::Stop => {}
@@ -144,11 +169,16 @@ impl Node {
         let mut wake: Option<Instant> = None;
         for uid in uids {
             // Out of the map while it is played: its neighbours are ours to look at.
-            let Some(mut play) = self.plays.remove(&uid) else { continue };
+            let Some(mut play) = self.plays.remove(&uid) else {
+                continue;
+            };
             if play.pod.metadata.deletion_timestamp.is_some() {
                 let path = play.pod.path();
                 let objects = &self.shared.objects;
-                self.retry("end a pod on", || async { objects.delete_now(&path, &uid).await.map(drop) }.boxed()).await;
+                self.retry("end a pod on", || {
+                    async { objects.delete_now(&path, &uid).await.map(drop) }.boxed()
+                })
+                .await;
                 self.plays.insert(uid.clone(), play);
                 self.forget(&uid);
                 continue;
@@ -157,7 +187,10 @@ impl Node {
             wake = [wake, next].into_iter().flatten().min();
             self.plays.insert(uid, play);
         }
-        let up = self.agent.as_ref().is_some_and(|uid| self.plays.get(uid).is_some_and(|play| play.ready));
+        let up = self
+            .agent
+            .as_ref()
+            .is_some_and(|uid| self.plays.get(uid).is_some_and(|play| play.ready));
         if self.agent.is_some() && !up {
             self.agent = None;
             self.taint(true).await;
@@ -186,7 +219,10 @@ impl Node {
             let path = format!("{}/status", play.pod.path());
             let patch = json!({"status": status});
             let objects = &self.shared.objects;
-            self.retry("report a pod of", || async { objects.merge(&path, &patch).await.map(drop) }.boxed()).await;
+            self.retry("report a pod of", || {
+                async { objects.merge(&path, &patch).await.map(drop) }.boxed()
+            })
+            .await;
             play.sent = status;
         }
         for (reason, message) in std::mem::take(&mut play.warnings) {
@@ -217,8 +253,12 @@ impl Node {
         if self.agent.is_none() && network.needs_agent() {
             return Err(failed("unable to connect to the agent: connection refused"));
         }
-        let free = network.addresses().find(|address| !self.addresses.contains(address));
-        let Some(free) = free else { return Err(failed("range is full")) };
+        let free = network
+            .addresses()
+            .find(|address| !self.addresses.contains(address));
+        let Some(free) = free else {
+            return Err(failed("range is full"));
+        };
         self.addresses.insert(free);
         Ok(free.to_string())
     }
@@ -244,21 +284,26 @@ impl Node {
         const KEY: &str = "node.cilium.io/agent-not-ready";
         let path = format!("/api/v1/nodes/{}", self.name);
         let objects = &self.shared.objects;
-        self.retry("taint", || async {
-            let Some(node) = objects.find(&path).await? else { return Ok(()) };
-            let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
-            if taints.iter().any(|taint| taint["key"] == KEY) == wanted {
-                return Ok(());
+        self.retry("taint", || {
+            async {
+                let Some(node) = objects.find(&path).await? else {
+                    return Ok(());
+                };
+                let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+                if taints.iter().any(|taint| taint["key"] == KEY) == wanted {
+                    return Ok(());
+                }
+                taints.retain(|taint| taint["key"] != KEY);
+                if wanted {
+                    taints.push(json!({"key": KEY, "effect": "NoSchedule"}));
+                }
+                // With the version that was read: the controller manager changes taints at the same time.
+                let version = &node["metadata"]["resourceVersion"];
+                let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
+                objects.merge(&path, &patch).await.map(drop)
             }
-            taints.retain(|taint| taint["key"] != KEY);
-            if wanted {
-                taints.push(json!({"key": KEY, "effect": "NoSchedule"}));
-            }
-            // With the version that was read: the controller manager changes taints at the same time.
-            let version = &node["metadata"]["resourceVersion"];
-            let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
-            objects.merge(&path, &patch).await.map(drop)
-        }.boxed())
+            .boxed()
+        })
         .await;
     }
 
@@ -267,7 +312,10 @@ impl Node {
         let path = format!("/api/v1/nodes/{}/status", self.name);
         let patch = json!({"status": {"conditions": self.conditions()}});
         let objects = &self.shared.objects;
-        self.retry("report", || async { objects.merge_conditions(&path, &patch).await.map(drop) }.boxed()).await;
+        self.retry("report", || {
+            async { objects.merge_conditions(&path, &patch).await.map(drop) }.boxed()
+        })
+        .await;
     }
 
     fn conditions(&self) -> Value {
@@ -287,8 +335,18 @@ impl Node {
                 "KubeletHasSufficientMemory",
                 "kubelet has sufficient memory available"
             ),
-            condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-            condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            condition(
+                "DiskPressure",
+                "False",
+                "KubeletHasNoDiskPressure",
+                "kubelet has no disk pressure"
+            ),
+            condition(
+                "PIDPressure",
+                "False",
+                "KubeletHasSufficientPID",
+                "kubelet has sufficient PID available"
+            ),
             ready,
         ])
     }

@@ -66,11 +66,18 @@ pub struct Variable {
 
 impl Pod {
     pub fn images(&self) -> impl Iterator<Item = &str> {
-        self.spec.init_containers.iter().chain(&self.spec.containers).map(|container| container.image.as_str())
+        self.spec
+            .init_containers
+            .iter()
+            .chain(&self.spec.containers)
+            .map(|container| container.image.as_str())
     }
 
     pub fn path(&self) -> String {
-        format!("/api/v1/namespaces/{}/pods/{}", self.metadata.namespace, self.metadata.name)
+        format!(
+            "/api/v1/namespaces/{}/pods/{}",
+            self.metadata.namespace, self.metadata.name
+        )
     }
 }
 
@@ -192,13 +199,17 @@ impl Play {
             Stage::Pulling(true) => {}
             Stage::Pulling(false) if self.until.is_none() => {
                 self.stage = Stage::Pulling(true);
-                self.warnings.push(("BackOff", format!("Back-off pulling image \"{image}\"")));
+                self.warnings
+                    .push(("BackOff", format!("Back-off pulling image \"{image}\"")));
             }
             Stage::Pulling(false) => {}
             _ => {
                 self.stage = Stage::Pulling(false);
                 self.until = Some(now + Duration::from_secs(1));
-                self.warnings.push(("Failed", format!("Failed to pull image \"{image}\": {}", missing(&image))));
+                self.warnings.push((
+                    "Failed",
+                    format!("Failed to pull image \"{image}\": {}", missing(&image)),
+                ));
             }
         }
     }
@@ -212,7 +223,9 @@ impl Play {
             self.restarts += 1;
             self.run(now);
         }
-        let running_for = self.started.map_or(Duration::ZERO, |(since, _)| now.duration_since(since));
+        let running_for = self
+            .started
+            .map_or(Duration::ZERO, |(since, _)| now.duration_since(since));
         match behaviour {
             Behaviour::CrashLoop { exit_code } if running_for >= CRASHES_AFTER || self.ready => {
                 self.crash(*exit_code, now);
@@ -245,7 +258,12 @@ impl Play {
     /// A Job's pod, or a bare one that is not started again.
     fn ends(&self) -> bool {
         self.pod.spec.restart_policy != "Always"
-            && self.pod.metadata.owner_references.iter().any(|owner| owner.kind == "Job")
+            && self
+                .pod
+                .metadata
+                .owner_references
+                .iter()
+                .any(|owner| owner.kind == "Job")
     }
 
     fn run(&mut self, now: Instant) {
@@ -264,8 +282,11 @@ impl Play {
         // A kubelet waits 10 s, 20 s, … 300 s. Tests see the same states sooner.
         self.until = Some(now + Duration::from_millis(500) * 2u32.pow(self.restarts.min(6)));
         let container = self.pod.spec.containers.first().map_or("", |c| c.name.as_str());
-        let Metadata { name, namespace, uid, .. } = &self.pod.metadata;
-        let message = format!("Back-off restarting failed container {container} in pod {name}_{namespace}({uid})");
+        let Metadata {
+            name, namespace, uid, ..
+        } = &self.pod.metadata;
+        let message =
+            format!("Back-off restarting failed container {container} in pod {name}_{namespace}({uid})");
         self.warnings.push(("BackOff", message));
     }
 
@@ -274,7 +295,11 @@ impl Play {
         let ready = self.ready;
         let initialised = self.has_started() || self.pod.spec.init_containers.is_empty();
         let names = |containers: &[Container]| {
-            containers.iter().map(|c| c.name.clone()).collect::<Vec<_>>().join(" ")
+            containers
+                .iter()
+                .map(|c| c.name.clone())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         let containers = names(&self.pod.spec.containers);
         let initials = names(&self.pod.spec.init_containers);
@@ -290,7 +315,11 @@ impl Play {
             }
             condition
         };
-        let unready_reason = if self.completed() { "PodCompleted" } else { "ContainersNotReady" };
+        let unready_reason = if self.completed() {
+            "PodCompleted"
+        } else {
+            "ContainersNotReady"
+        };
         let unready = if self.completed() { "" } else { unready.as_str() };
         let has_sandbox = self.ip.is_some() && !self.completed();
         let phase = match self.stage {
@@ -315,8 +344,9 @@ impl Play {
         });
         if !self.pod.spec.init_containers.is_empty() {
             let statuses = self.pod.spec.init_containers.iter().enumerate();
-            status["initContainerStatuses"] =
-                statuses.map(|(position, c)| self.init_status(position, c)).collect();
+            status["initContainerStatuses"] = statuses
+                .map(|(position, c)| self.init_status(position, c))
+                .collect();
         }
         if let Some(ip) = &self.ip {
             status["podIP"] = ip.as_str().into();
@@ -331,7 +361,9 @@ impl Play {
         let state = match &self.stage {
             Stage::Running => json!({"running": {"startedAt": started}}),
             Stage::Crashed(_) => {
-                let Metadata { name, namespace, uid, .. } = &self.pod.metadata;
+                let Metadata {
+                    name, namespace, uid, ..
+                } = &self.pod.metadata;
                 let container = &container.name;
                 json!({"waiting": {"reason": "CrashLoopBackOff", "message": format!(
                     "back-off 10s restarting failed container={container} pod={name}_{namespace}({uid})"

@@ -24,13 +24,19 @@ pub async fn play(objects: Objects) {
 }
 
 async fn reconcile(objects: &Objects) -> Result<(), String> {
-    for (kind, plural) in [("Installation", "installations"), ("TigeraStatus", "tigerastatuses")] {
+    for (kind, plural) in [
+        ("Installation", "installations"),
+        ("TigeraStatus", "tigerastatuses"),
+    ] {
         let path = format!("/apis/operator.tigera.io/v1/{plural}?limit=1");
         if objects.find(&path).await?.is_none() {
             define(objects, "operator.tigera.io", kind, plural, "Cluster", "v1").await?;
         }
     }
-    let Some(installation) = objects.find("/apis/operator.tigera.io/v1/installations/default").await? else {
+    let Some(installation) = objects
+        .find("/apis/operator.tigera.io/v1/installations/default")
+        .await?
+    else {
         return Ok(());
     };
     let network = &installation["spec"]["calicoNetwork"];
@@ -42,7 +48,10 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
     let status = |field: &str| agents["status"][field].as_i64().unwrap_or_default();
     let (ready, wanted) = (status("numberReady"), status("desiredNumberScheduled"));
     let available = wanted > 0 && ready == wanted;
-    let waits = format!("DaemonSet \"calico-system/calico-node\" is not available (awaiting {} nodes)", wanted - ready);
+    let waits = format!(
+        "DaemonSet \"calico-system/calico-node\" is not available (awaiting {} nodes)",
+        wanted - ready
+    );
     let condition = |kind: &str, holds: bool| {
         let (reason, message) = if available {
             ("AllObjectsAvailable", "All objects available")
@@ -52,8 +61,11 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
         json!({"type": kind, "status": if holds { "True" } else { "False" }, "reason": reason, "message": message,
             "observedGeneration": 1})
     };
-    let conditions: Value =
-        json!([condition("Available", available), condition("Progressing", !available), condition("Degraded", false)]);
+    let conditions: Value = json!([
+        condition("Available", available),
+        condition("Progressing", !available),
+        condition("Degraded", false)
+    ]);
     let path = "/apis/operator.tigera.io/v1/tigerastatuses";
     let object = json!({"apiVersion": "operator.tigera.io/v1", "kind": "TigeraStatus",
         "metadata": {"name": "calico"}, "spec": {}});
@@ -64,7 +76,11 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
     if known["status"]["conditions"] != conditions {
         let patch = json!({"status": {"conditions": conditions}});
         // The chart's definition has a status of its own, ours has not.
-        if objects.merge(&format!("{path}/calico/status"), &patch).await?.is_none() {
+        if objects
+            .merge(&format!("{path}/calico/status"), &patch)
+            .await?
+            .is_none()
+        {
             objects.merge(&format!("{path}/calico"), &patch).await?;
         }
     }
