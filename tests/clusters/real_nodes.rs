@@ -104,8 +104,9 @@ pub fn prerequisites(images: &[&str]) -> Result<(), String> {
     }
     match wanted.iter().find(|program| !program.is_file()) {
         Some(program) => Err(format!(
-            "no {}: build it with tests/clusters/build.sh",
-            program.display()
+            "no {}: build it with tests/clusters/build.sh '{}' real-nodes",
+            program.display(),
+            built.display()
         )),
         None => Ok(()),
     }

@@ -121,8 +121,12 @@ imageGCHighThresholdPercent: 100
 evictionHard: {nodefs.available: "1%", imagefs.available: "1%", memory.available: "50Mi"}
 localStorageCapacityIsolation: false
 EOF
-"$programs/kubelet" --config=/run/node/kubelet.yaml --kubeconfig=/run/node/kubeconfig --root-dir=/run/node/kubelet \
-    --cert-dir=/run/node/pki --hostname-override="$name" --node-ip="${address%/*}" --v=1 > /run/node/kubelet.log 2>&1 &
+# It ends when containerd answers already but is not ready for it; a service manager would start it again too.
+for _ in 1 2 3 4 5; do
+    "$programs/kubelet" --config=/run/node/kubelet.yaml --kubeconfig=/run/node/kubeconfig \
+        --root-dir=/run/node/kubelet --cert-dir=/run/node/pki --hostname-override="$name" \
+        --node-ip="${address%/*}" --v=1 || sleep 1
+done > /run/node/kubelet.log 2>&1 &
 
 # A node without one of the two is none.
 wait -n || true

@@ -51,7 +51,7 @@ pub fn flannel_without_node_cidrs(at_stage: AtStage) -> Result<(), String> {
     Ok(())
 }
 
-/// `cilium-image-pull-fresh`, `cilium-coming-up`, `cilium-1.19-healthy`, `cilium-config-changed`,
+/// `fresh-no-podcidr`, `cilium-image-pull-fresh`, `cilium-coming-up`, `cilium-1.19-healthy`, `cilium-config-changed`,
 /// `cilium-1.20-healthy`, `cilium-image-pull`, `cilium-pool-changed`, `cilium-uninstalled`,
 /// `cilium-uninstalled-new-pod`.
 pub fn cilium(at_stage: AtStage) -> Result<(), String> {
@@ -61,6 +61,9 @@ pub fn cilium(at_stage: AtStage) -> Result<(), String> {
         images,
         ..Default::default()
     })?;
+
+    expect_fresh(&cluster);
+    at_stage("fresh-no-podcidr", &cluster);
 
     // The first installation names an image that is nowhere.
     install_cilium(&cluster, "1.19.6", &[POOL, "image.tag=v1.19.66"]);
