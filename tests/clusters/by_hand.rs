@@ -96,13 +96,25 @@ fn main() -> Result<(), String> {
             eprintln!("control plane up in {up:.1} s, {nodes} nodes registered at {all:.1} s");
             present(&plane, &apply)
         }
-        Tier::RealNodes { nodes, node_cidrs, image } => {
+        Tier::RealNodes {
+            nodes,
+            node_cidrs,
+            image,
+        } => {
             let begin = Instant::now();
             let images: Vec<&str> = image.iter().map(String::as_str).collect();
-            let options = RealNodesOptions { nodes, node_cidrs, images: &images, ..Default::default() };
+            let options = RealNodesOptions {
+                nodes,
+                node_cidrs,
+                images: &images,
+                ..Default::default()
+            };
             let cluster = RealNodes::start(options)?;
             let seconds = begin.elapsed().as_secs_f64();
-            eprintln!("{nodes} nodes up in {seconds:.1} s; their logs: {}", cluster.dir().display());
+            eprintln!(
+                "{nodes} nodes up in {seconds:.1} s; their logs: {}",
+                cluster.dir().display()
+            );
             eprintln!("values that Cilium needs on them: {}", real_nodes::CILIUM_VALUES);
             present(cluster.plane(), &[])
         }

@@ -256,7 +256,7 @@ impl RealNodes {
     }
 
     /// The administrator's kubeconfig.
-    pub fn kubeconfig(&self) -> PathBuf {
+    pub fn kubeconfig(&self) -> &Path {
         self.plane.kubeconfig()
     }
 
@@ -268,7 +268,7 @@ impl RealNodes {
     /// `KEY=VALUE` for `sh`, so that a person's helm and kubectl act on this cluster.
     pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         vec![
-            ("KUBECONFIG", self.kubeconfig()),
+            ("KUBECONFIG", self.kubeconfig().to_path_buf()),
             ("HELM_CACHE_HOME", self.dir.join("helm/cache")),
             ("HELM_CONFIG_HOME", self.dir.join("helm/config")),
             ("HELM_DATA_HOME", self.dir.join("helm/data")),
