@@ -1,4 +1,5 @@
 //! The command line: one file a verb, thin; flags that every verb has; the exit codes.
+#![expect(clippy::disallowed_methods, reason = "the command line is read here, once")]
 
 mod commands;
 mod exit;

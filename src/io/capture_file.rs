@@ -1,4 +1,5 @@
 //! Captures on disk: read as they are, written whole or not at all.
+#![expect(clippy::disallowed_methods, reason = "the door to captures on disk")]
 
 use std::{
     fs,

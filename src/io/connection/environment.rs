@@ -1,4 +1,5 @@
 //! What the surroundings of the process say, read once at the door so that nothing deeper asks for it.
+#![expect(clippy::disallowed_methods, reason = "the door to the environment")]
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
