@@ -102,7 +102,9 @@ fn main_is_the_cli_and_nothing_else() {
         .collect();
     let wrong: Vec<String> = named
         .into_iter()
-        .filter(|path| path.contains("::") && path != "kubectl_byocni::cli::main" && path != "std::process::ExitCode")
+        .filter(|path| {
+            path.contains("::") && path != "kubectl_byocni::cli::main" && path != "std::process::ExitCode"
+        })
         .collect();
     none(&wrong, "src/main.rs calls cli::main");
 }
