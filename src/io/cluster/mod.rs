@@ -181,10 +181,15 @@ impl Reader<'_> {
 
     /// The reason why nothing could be read, if nothing could.
     fn nothing(&self, capture: &Capture) -> Option<RequestError> {
+        // Releases are asked for where a CNI's objects say that there are some: without those they say nothing.
+        let answered = |source: &Source, state: &State| {
+            *source != Source::Releases
+                && matches!(state, State::Read | State::Absent | State::Forbidden { .. })
+        };
         let any = capture
             .states
-            .values()
-            .any(|s| matches!(s, State::Read | State::Absent | State::Forbidden { .. }));
+            .iter()
+            .any(|(source, state)| answered(source, state));
         if any { None } else { self.gate.lock().ok()?.take() }
     }
 
