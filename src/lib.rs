@@ -5,6 +5,9 @@
 //! ```text
 //! cli ──► io ──► core ◄── render ◄── cli
 //! ```
+// The doors of the rooms (clippy.toml). Tests build what they need themselves.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
+
 pub mod cli;
 pub mod core;
 pub mod io;

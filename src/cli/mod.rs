@@ -1,4 +1,5 @@
 //! The command line: one file a verb, thin; flags that every verb has; the exit codes.
+#![expect(clippy::disallowed_methods, reason = "the command line is read here, once")]
 
 mod commands;
 mod exit;
@@ -7,7 +8,10 @@ mod terminal;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 pub use exit::{Failure, Outcome};
 use global::Global;
@@ -101,8 +105,21 @@ fn command(arguments: &[OsString]) -> clap::Command {
     }
 }
 
+/// Verbs that findings name as their fix and that this version does not have.
+const LATER: &[&str] = &["install", "upgrade", "rollback", "history", "resume", "abort"];
+
 /// Help and version go to standard output and are no failure; clap writes both, coloured as the terminal allows.
 fn usage(error: &clap::Error) -> ExitCode {
+    if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(verb))) =
+        (error.kind(), error.get(ContextKind::InvalidSubcommand))
+        && LATER.contains(&verb.as_str())
+    {
+        Terminal::new(global::Color::Auto).failure(&Failure::usage(
+            format!("this version has no {verb} yet: it reads the cluster and changes nothing"),
+            "until then with the CNI's own chart and helm; what a finding means: kubectl byocni explain CODE",
+        ));
+        return Outcome::Usage.into();
+    }
     let _ = error.print();
     if error.use_stderr() {
         Outcome::Usage.into()

@@ -1,5 +1,9 @@
 //! The one place that writes to the terminal: data to standard output, everything else to standard error. Width,
 //! colour and symbols are decided here, once.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one door to the terminal and to what the environment says about it"
+)]
 
 use std::{
     env,

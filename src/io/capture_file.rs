@@ -1,4 +1,5 @@
 //! Captures on disk: read as they are, written whole or not at all.
+#![expect(clippy::disallowed_methods, reason = "the door to captures on disk")]
 
 use std::{
     fs,
@@ -61,7 +62,11 @@ pub enum FileError {
 pub fn load(paths: &[PathBuf]) -> Result<Capture, FileError> {
     let mut documents = vec![];
     for path in paths {
-        documents.extend(parse(path, &text_of(path)?)?);
+        let of_file = parse(path, &text_of(path)?)?;
+        documents.extend(file::objects(of_file).map_err(|why| FileError::NotKubernetes {
+            path: shown(path),
+            why,
+        })?);
     }
     let names: Vec<String> = paths.iter().map(|p| shown(p)).collect();
     file::from_documents(documents, &cni::resources()).map_err(|why| FileError::NotKubernetes {
@@ -108,7 +113,12 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Value>, FileError> {
         match documents {
             Ok(documents) => return Ok(documents),
             // A flow mapping is YAML that begins like JSON: let YAML have the last word, unless it is just cut short.
-            Err(error) if error.is_eof() => return Err(failed(error.to_string())),
+            Err(error) if error.is_eof() => {
+                let (line, column) = (error.line(), error.column());
+                return Err(failed(format!(
+                    "it ends too early, at line {line} column {column}"
+                )));
+            }
             Err(_) => {}
         }
     }

@@ -1,4 +1,5 @@
 //! `status`: one page on the state of the cluster's network.
+#![expect(clippy::disallowed_methods, reason = "--wait measures its own time")]
 
 use std::{
     path::PathBuf,

@@ -177,7 +177,7 @@ pub fn from_documents(documents: Vec<Value>, resources: &[&'static Resource]) ->
     let mut newest = None;
     let mut header = None;
     let mut count = 0;
-    for item in flatten(documents)? {
+    for item in objects(documents)? {
         count += 1;
         let text = |key: &str| {
             item.get(key)
@@ -223,7 +223,10 @@ pub fn from_documents(documents: Vec<Value>, resources: &[&'static Resource]) ->
 }
 
 /// Lists within lists, typed lists of raw API answers included, as one stream of objects.
-fn flatten(documents: Vec<Value>) -> Result<Vec<Value>, String> {
+///
+/// # Errors
+/// In words, where a document is no Kubernetes object.
+pub fn objects(documents: Vec<Value>) -> Result<Vec<Value>, String> {
     let mut flat = vec![];
     for document in documents {
         let Value::Object(mut object) = document else {
@@ -240,6 +243,10 @@ fn flatten(documents: Vec<Value>) -> Result<Vec<Value>, String> {
             .unwrap_or_default()
             .to_string();
         let api_version = object.get("apiVersion").cloned().unwrap_or_default();
+        // Lists are written by the alphabet: kind is among the last lines.
+        if kind.is_empty() && object.contains_key("items") {
+            return Err("it is a list without its kind: is the file cut short?".into());
+        }
         if kind.is_empty() || !api_version.is_string() {
             return Err("it is not a Kubernetes object: apiVersion or kind is missing".into());
         }
@@ -250,7 +257,7 @@ fn flatten(documents: Vec<Value>) -> Result<Vec<Value>, String> {
             (Some(item_kind), Some(Value::Array(items))) => {
                 for mut item in items {
                     if item_kind.is_empty() {
-                        flat.extend(flatten(vec![item])?);
+                        flat.extend(objects(vec![item])?);
                         continue;
                     }
                     // Items of a typed list carry no kind of their own.

@@ -33,11 +33,12 @@ const BEGINNINGS: usize = 3;
 pub trait Slim: DeserializeOwned + Send + 'static {}
 impl<T: DeserializeOwned + Send + 'static> Slim for T {}
 
-/// A page as the API server writes it: `metadata` stands before `items`.
+/// A page as the API server writes it: `metadata` stands before `items`, which are `null` where a list of metadata is
+/// empty.
 #[derive(Deserialize)]
 struct Page<T> {
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    #[serde(default = "Option::default")]
+    items: Option<Vec<T>>,
 }
 
 /// The head of a page.
@@ -144,7 +145,7 @@ async fn parsed<T: Slim>(
     let parse = move || {
         let page: Page<T> =
             serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
-        Ok(page.items.into_iter().map(trim).collect())
+        Ok(page.items.into_iter().flatten().map(trim).collect())
     };
     match tokio::task::spawn_blocking(parse).await {
         Ok(outcome) => outcome,
@@ -197,6 +198,14 @@ mod tests {
         assert_eq!(next_token(&table), "x");
         let turned = Bytes::from_static(br#"{"items":[],"metadata":{"continue":"late"}}"#);
         assert_eq!(next_token(&turned), "late");
+    }
+
+    #[test]
+    fn a_list_of_nothing_may_be_null() {
+        for body in [r#"{"items":null}"#, r#"{"items":[]}"#, "{}"] {
+            let page: Page<String> = serde_json::from_str(body).expect("a page");
+            assert_eq!(page.items.into_iter().flatten().count(), 0, "{body}");
+        }
     }
 
     #[test]

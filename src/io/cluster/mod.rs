@@ -2,6 +2,10 @@
 //!
 //! Everything that depends on nothing is asked for at once. What depends on the DaemonSets (the CNI's pods, its
 //! operator, its ConfigMap, its release) follows as soon as those are there, while large lists still arrive.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a capture is taken now, and its reads are timed"
+)]
 
 mod list;
 mod release;
@@ -177,10 +181,15 @@ impl Reader<'_> {
 
     /// The reason why nothing could be read, if nothing could.
     fn nothing(&self, capture: &Capture) -> Option<RequestError> {
+        // Releases are asked for where a CNI's objects say that there are some: without those they say nothing.
+        let answered = |source: &Source, state: &State| {
+            *source != Source::Releases
+                && matches!(state, State::Read | State::Absent | State::Forbidden { .. })
+        };
         let any = capture
             .states
-            .values()
-            .any(|s| matches!(s, State::Read | State::Absent | State::Forbidden { .. }));
+            .iter()
+            .any(|(source, state)| answered(source, state));
         if any { None } else { self.gate.lock().ok()?.take() }
     }
 

@@ -1,4 +1,5 @@
 //! What the surroundings of the process say, read once at the door so that nothing deeper asks for it.
+#![expect(clippy::disallowed_methods, reason = "the door to the environment")]
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -54,16 +55,15 @@ fn first_set(names: &[&str]) -> Option<String> {
 }
 
 fn homes() -> Vec<PathBuf> {
-    let mut homes = Vec::new();
+    // As kubectl: nobody else is asked who we are where HOME is not set.
+    let mut homes: Vec<PathBuf> = std::env::var_os("HOME").map(PathBuf::from).into_iter().collect();
     if cfg!(windows) {
-        homes.extend(std::env::var_os("HOME").map(PathBuf::from));
         if let (Some(mut drive), Some(path)) = (std::env::var_os("HOMEDRIVE"), std::env::var_os("HOMEPATH")) {
             drive.push(path);
             homes.push(PathBuf::from(drive));
         }
         homes.extend(std::env::var_os("USERPROFILE").map(PathBuf::from));
     }
-    homes.extend(std::env::home_dir());
     homes.retain(|home| !home.as_os_str().is_empty());
     homes
 }

@@ -1,5 +1,6 @@
 //! Credential plugins (`exec` in a kubeconfig, kubelogin for AKS): run by us, once, instead of three times by the
 //! client library.
+#![expect(clippy::disallowed_methods, reason = "the door to credential plugins")]
 
 use std::process::Stdio;
 

@@ -1,4 +1,8 @@
 //! Who we are to the server, and whom we believe: certificates, tokens, and where a fresh one comes from.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the door to certificates and tokens on disk, which expire by the clock"
+)]
 
 use std::path::{Path, PathBuf};
 

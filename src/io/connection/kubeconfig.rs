@@ -1,4 +1,5 @@
 //! Reads kubeconfigs as kubectl does, and picks the cluster and the user that flags and context ask for.
+#![expect(clippy::disallowed_methods, reason = "the door to kubeconfigs")]
 
 use std::path::{Path, PathBuf};
 

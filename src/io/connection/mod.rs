@@ -2,6 +2,7 @@
 //!
 //! The client library does the TLS and HTTP. Whatever it would decide from the environment or by running programs is
 //! decided here first, so that it happens once, as kubectl would do it, and with errors that say what to do.
+#![expect(clippy::disallowed_methods, reason = "credentials expire by the clock")]
 
 use std::fmt;
 use std::path::PathBuf;

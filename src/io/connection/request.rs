@@ -1,4 +1,5 @@
 //! One request and its answer: tries, time limits, and what each status means.
+#![expect(clippy::disallowed_methods, reason = "requests end by the clock")]
 
 use std::time::Duration;
 

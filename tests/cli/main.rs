@@ -1,0 +1,13 @@
+//! The built binary as its users call it: exit code, standard output and standard error of each command line, in an
+//! environment that holds nothing but what the test puts there.
+//!
+//! `INSTA_UPDATE=always cargo test --test cli` writes the snapshots anew.
+
+mod cluster;
+mod display;
+mod explain;
+mod files;
+mod help;
+mod kubectl;
+mod run;
+mod server;
