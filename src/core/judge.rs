@@ -18,7 +18,7 @@ pub type Shown<'s> = &'s dyn Fn(&super::capture::Node) -> bool;
 pub fn report(capture: &Capture, asked: &Asked, shown: Shown<'_>) -> Report {
     let facts = Facts::of(capture, asked);
     let (findings, skipped) = ask(&facts);
-    let findings = in_order(findings);
+    let findings = in_order(with_causes(findings));
     let verdict = verdict(&facts, &findings);
     Report {
         verdict,
@@ -99,6 +99,24 @@ fn second_family_unseen(facts: &Facts<'_>) -> Option<Skipped> {
         missing: "one address a pod (what the API server's table has)".into(),
         needed: false,
     })
+}
+
+/// A consequence is shown as one only beside its cause: where the cause is not told, nothing may be played down.
+fn with_causes(mut findings: Vec<Finding>) -> Vec<Finding> {
+    loop {
+        // A cause that is itself played down counts only while its own cause stands.
+        let told: Vec<&'static str> = findings.iter().map(|f| f.code.slug).collect();
+        let orphan = findings
+            .iter_mut()
+            .find(|f| f.caused_by.is_some_and(|cause| !told.contains(&cause)));
+        match orphan {
+            Some(finding) => {
+                finding.caused_by = None;
+                finding.severity = finding.code.severity;
+            }
+            None => return findings,
+        }
+    }
 }
 
 /// Worst first, then by code; consequences directly behind their cause.

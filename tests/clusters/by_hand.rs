@@ -10,7 +10,7 @@ mod clusters;
 use std::time::Instant;
 
 use clap::Parser;
-use clusters::{ControlPlane, Options, aks, fill, kubeadm};
+use clusters::{ControlPlane, Options, RealNodes, RealNodesOptions, aks, fill, kubeadm, real_nodes};
 
 /// Brings a test cluster up and prints its kubeconfig's path.
 #[derive(Parser)]
@@ -36,7 +36,17 @@ enum Tier {
         #[arg(long, value_name = "FILE")]
         apply: Vec<std::path::PathBuf>,
     },
-    // Here: RealNodes, with `mod real_nodes` on top of the same ControlPlane.
+    /// Real nodes (containerd, kubelet) without a CNI, with kube-proxy and CoreDNS. Needs root.
+    RealNodes {
+        #[arg(long, default_value_t = 2)]
+        nodes: u8,
+        /// Give nodes a podCIDR, as kubeadm does and AKS does not.
+        #[arg(long)]
+        node_cidrs: bool,
+        /// CNIs whose images the nodes have.
+        #[arg(long, value_name = "NAME", default_values = ["flannel", "cilium-v1.19.6", "cilium-v1.20.0"])]
+        image: Vec<String>,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -85,6 +95,28 @@ fn main() -> Result<(), String> {
             let all = begin.elapsed().as_secs_f64();
             eprintln!("control plane up in {up:.1} s, {nodes} nodes registered at {all:.1} s");
             present(&plane, &apply)
+        }
+        Tier::RealNodes {
+            nodes,
+            node_cidrs,
+            image,
+        } => {
+            let begin = Instant::now();
+            let images: Vec<&str> = image.iter().map(String::as_str).collect();
+            let options = RealNodesOptions {
+                nodes,
+                node_cidrs,
+                images: &images,
+                ..Default::default()
+            };
+            let cluster = RealNodes::start(options)?;
+            let seconds = begin.elapsed().as_secs_f64();
+            eprintln!(
+                "{nodes} nodes up in {seconds:.1} s; their logs: {}",
+                cluster.dir().display()
+            );
+            eprintln!("values that Cilium needs on them: {}", real_nodes::CILIUM_VALUES);
+            present(cluster.plane(), &[])
         }
     }
 }

@@ -8,6 +8,7 @@
 //! * [`ControlPlane`]: real etcd, API server, controller manager and scheduler on free ports.
 //! * [`aks`], [`kubeadm`]: what such a cluster contains before anyone brings a CNI.
 //! * [`kubelet`]: plays its nodes, and the CNI's agents on them.
+//! * [`RealNodes`]: real kubelets and containerd beside a real control plane, on which real CNIs run.
 //! * [`fill`]: thousands of nodes and pods for the benchmark.
 //!
 //! Everything that waits has a limit and panics with what it waited for: this is test code.
@@ -23,8 +24,10 @@ pub mod kubeadm;
 pub mod kubelet;
 mod pki;
 pub mod programs;
+pub mod real_nodes;
 
 pub use api::Objects;
 pub use control_plane::{ControlPlane, Options};
 pub use kubelet::{Behaviour, FakeKubelet, Which};
 pub use programs::{assets, helm, required_or_skip};
+pub use real_nodes::{RealNodes, RealNodesOptions};

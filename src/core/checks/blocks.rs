@@ -49,7 +49,11 @@ fn without_cidr<'f>(facts: &'f Facts<'_>) -> Vec<&'f str> {
     if !facts.network.needs_node_cidr {
         return vec![];
     }
-    let old_enough = facts.served_nodes().filter(|(n, _)| !n.young);
+    // The controller manager assigns a block within seconds; an agent that has failed for want of one did not wait.
+    let failed = |a: &AgentState| matches!(a, AgentState::CrashLooping { .. } | AgentState::NotReady { .. });
+    let old_enough = facts
+        .served_nodes()
+        .filter(|(n, agent)| !n.young || agent.is_some_and(|a| failed(&a.state)));
     let empty = old_enough.filter(|(n, _)| facts.network.blocks.get(n.name).is_none_or(Vec::is_empty));
     empty.map(|(n, _)| n.name).collect()
 }

@@ -237,7 +237,12 @@ fn joining(facts: &Facts<'_>) -> Vec<Finding> {
             .map(|a| &a.state);
         if let Some(AgentState::Starting { waits }) = agent {
             joining.push((node.name, waits.clone()));
-        } else if node.young && has_cni && node.ready != Ready::Yes && !node.is_virtual {
+        } else if node.young
+            && has_cni
+            && node.ready != Ready::Yes
+            && !node.is_virtual
+            && matches!(cause(facts, node), Cause::Own)
+        {
             joining.push((node.name, "the node is not Ready yet".into()));
         }
     }

@@ -181,6 +181,9 @@ impl<'a> Facts<'a> {
             (Some(main), None) => main.workload.is_none(),
             (Some(_), Some(agent)) => matches!(agent.state, AgentState::Ready { .. } | AgentState::Unknown),
         };
-        node.ready == Ready::Yes && by_agent && !self.network.block_errors.contains_key(node.name)
+        // An allocator's error about a block that the node has already does not take it away.
+        let blockless = self.network.blocks.get(node.name).is_none_or(Vec::is_empty);
+        let refused = blockless && self.network.block_errors.contains_key(node.name);
+        node.ready == Ready::Yes && by_agent && !refused
     }
 }
