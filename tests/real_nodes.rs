@@ -86,7 +86,12 @@ const TRUTH: &[(&str, &str, i32, &[&str])] = &[
     ("cilium-1.19-healthy", "healthy", 0, &[]),
     ("cilium-config-changed", "healthy", 0, &["warning config-drift"]),
     ("cilium-1.20-healthy", "healthy", 0, &[]),
-    ("cilium-image-pull", "broken", 3, &["error agent-image-pull"]),
+    (
+        "cilium-image-pull",
+        "broken",
+        3,
+        &["error agent-image-pull", "warning release-version-drift"],
+    ),
     (
         "cilium-pool-changed",
         "degraded",
