@@ -5,7 +5,6 @@
 #[path = "clusters/mod.rs"]
 mod clusters;
 #[path = "clusters/plugin.rs"]
-#[allow(dead_code)]
 mod plugin;
 
 use std::time::Duration;
