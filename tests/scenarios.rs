@@ -26,7 +26,10 @@ use serde_json::{Value, json};
 const WITHOUT_SCENARIO: &[(&str, &str)] = &[];
 
 /// Bases whose healthy state is itself a finding.
-const ILL_BASES: &[(&str, &str)] = &[("fresh-aks", "a cluster that waits for its CNI is broken until it comes")];
+const ILL_BASES: &[(&str, &str)] = &[(
+    "fresh-aks",
+    "a cluster that waits for its CNI is broken until it comes",
+)];
 
 const WIDTHS: [usize; 3] = [60, 80, 140];
 
@@ -64,9 +67,19 @@ fn complaint(scenario: &Scenario) -> Option<String> {
     let unsaid = |words: &&String| !report.findings.iter().any(|f| f.message.contains(words.as_str()));
     let said: Vec<&str> = report.findings.iter().map(|f| f.message.as_str()).collect();
     for words in scenario.says.iter().filter(unsaid) {
-        wrong.push(format!("  nothing says {words:?}:\n      {}", said.join("\n      ")));
+        wrong.push(format!(
+            "  nothing says {words:?}:\n      {}",
+            said.join("\n      ")
+        ));
     }
-    (!wrong.is_empty()).then(|| format!("{} ({})\n{}", scenario.name, scenario.about.trim(), wrong.join("\n")))
+    (!wrong.is_empty()).then(|| {
+        format!(
+            "{} ({})\n{}",
+            scenario.name,
+            scenario.about.trim(),
+            wrong.join("\n")
+        )
+    })
 }
 
 #[test]
@@ -93,9 +106,16 @@ fn every_code_has_a_scenario() {
         .filter(|slug| !raised.contains(*slug))
         .filter(|slug| !WITHOUT_SCENARIO.iter().any(|(excused, _)| excused == slug))
         .collect();
-    assert!(without.is_empty(), "codes without a scenario: {}", without.join(", "));
+    assert!(
+        without.is_empty(),
+        "codes without a scenario: {}",
+        without.join(", ")
+    );
     let covered = WITHOUT_SCENARIO.iter().find(|(slug, _)| raised.contains(*slug));
-    assert!(covered.is_none(), "{covered:?} has a scenario and needs no excuse");
+    assert!(
+        covered.is_none(),
+        "{covered:?} has a scenario and needs no excuse"
+    );
 }
 
 #[test]
@@ -139,9 +159,8 @@ fn what_a_scenario_raises_comes_from_its_change() {
 /// A line may be wider than the page only where one word of it alone is.
 fn too_wide(text: &str, width: usize) -> Option<&str> {
     let columns = unicode_width::UnicodeWidthStr::width;
-    text.lines().find(|line| {
-        columns(*line) > width && !line.split_whitespace().any(|word| columns(word) + 4 > width)
-    })
+    text.lines()
+        .find(|line| columns(*line) > width && !line.split_whitespace().any(|word| columns(word) + 4 > width))
 }
 
 /// The code points of acceptance scenario 40.
@@ -164,7 +183,11 @@ fn render_everything(name: &str, report: &Report) {
                 }
                 Format::Json => {
                     let value: Value = serde_json::from_str(&text).expect(&place);
-                    assert_eq!(value["findings"].as_array().map(Vec::len), Some(report.findings.len()), "{place}");
+                    assert_eq!(
+                        value["findings"].as_array().map(Vec::len),
+                        Some(report.findings.len()),
+                        "{place}"
+                    );
                 }
                 Format::Yaml => {
                     kubectl_byocni::yaml::documents::<Value>(&text).expect(&place);
@@ -175,7 +198,10 @@ fn render_everything(name: &str, report: &Report) {
     }
     for width in WIDTHS {
         let line = render::summary(report, &style(width));
-        assert!(too_wide(&line, width).is_none() && !line.contains('\n'), "{name}: {line:?}");
+        assert!(
+            too_wide(&line, width).is_none() && !line.contains('\n'),
+            "{name}: {line:?}"
+        );
     }
 }
 
@@ -215,8 +241,17 @@ fn a_capture_of_a_capture_says_the_same() {
         let text = serde_json::to_string(&list).expect("JSON");
         let again = vec![serde_json::from_str::<Value>(&text).expect("JSON")];
         let second = file::from_documents(again, &cni::resources()).expect(&scenario.name);
-        let (before, after) = (report(&first, &scenario.asked()), report(&second, &scenario.asked()));
-        assert!(json_of(&before) == json_of(&after), "{}\n{}\n{}", scenario.name, json_of(&before), json_of(&after));
+        let (before, after) = (
+            report(&first, &scenario.asked()),
+            report(&second, &scenario.asked()),
+        );
+        assert!(
+            json_of(&before) == json_of(&after),
+            "{}\n{}\n{}",
+            scenario.name,
+            json_of(&before),
+            json_of(&after)
+        );
     }
 }
 
@@ -306,7 +341,11 @@ fn what_cannot_be_read_is_no_error_of_the_cluster() {
                 .map(harness::line)
                 .filter(|line| !whole.contains(line))
                 .collect();
-            assert!(alarms.is_empty(), "{name} without {source:?}: {}", alarms.join("; "));
+            assert!(
+                alarms.is_empty(),
+                "{name} without {source:?}: {}",
+                alarms.join("; ")
+            );
         }
     }
 }
@@ -317,11 +356,17 @@ fn scenario_51_five_thousand_nodes() {
     const NODES: usize = 5_000;
     let base = harness::base("cilium-healthy");
     let named = |kind: &str, name: &str| {
-        let found = base.iter().find(|o| o["kind"] == kind && o["metadata"]["name"] == name);
+        let found = base
+            .iter()
+            .find(|o| o["kind"] == kind && o["metadata"]["name"] == name);
         found.cloned().unwrap_or_else(|| panic!("{kind} {name}"))
     };
     let last = "aks-user-27182818-vmss000000";
-    let templates = [named("Node", last), named("CiliumNode", last), named("Pod", "cilium-m4zrt")];
+    let templates = [
+        named("Node", last),
+        named("CiliumNode", last),
+        named("Pod", "cilium-m4zrt"),
+    ];
     let mut objects: Vec<Value> = base
         .iter()
         .filter(|o| !["Node", "CiliumNode", "Pod"].contains(&o["kind"].as_str().unwrap_or_default()))
@@ -329,7 +374,11 @@ fn scenario_51_five_thousand_nodes() {
         .collect();
     let dns: Vec<Value> = base
         .iter()
-        .filter(|o| o["metadata"]["name"].as_str().is_some_and(|n| n.starts_with("coredns-") || n.starts_with("cilium-operator-")))
+        .filter(|o| {
+            o["metadata"]["name"]
+                .as_str()
+                .is_some_and(|n| n.starts_with("coredns-") || n.starts_with("cilium-operator-"))
+        })
         .filter(|o| o["kind"] == "Pod")
         .cloned()
         .collect();
@@ -338,7 +387,8 @@ fn scenario_51_five_thousand_nodes() {
         let name = format!("aks-user-27182818-vmss{i:06}");
         let [mut node, mut cilium_node, mut agent] = templates.clone();
         node["metadata"]["name"] = json!(name);
-        node["status"]["addresses"] = json!([{"type": "InternalIP", "address": format!("10.224.{high}.{low}")}]);
+        node["status"]["addresses"] =
+            json!([{"type": "InternalIP", "address": format!("10.224.{high}.{low}")}]);
         cilium_node["metadata"]["name"] = json!(name);
         cilium_node["spec"]["ipam"]["podCIDRs"] = json!([format!("100.{}.{low}.0/24", 64 + high)]);
         agent["metadata"]["name"] = json!(format!("cilium-{i}"));
@@ -357,8 +407,15 @@ fn scenario_51_five_thousand_nodes() {
         }
     }
     for mut pod in dns {
-        if pod["metadata"]["name"].as_str().is_some_and(|n| n.starts_with("coredns")) {
-            let ip = if pod["metadata"]["name"].as_str().is_some_and(|n| n.ends_with('q')) { "100.64.0.5" } else { "100.64.1.5" };
+        if pod["metadata"]["name"]
+            .as_str()
+            .is_some_and(|n| n.starts_with("coredns"))
+        {
+            let ip = if pod["metadata"]["name"].as_str().is_some_and(|n| n.ends_with('q')) {
+                "100.64.0.5"
+            } else {
+                "100.64.1.5"
+            };
             let host = if ip == "100.64.0.5" { 0 } else { 1 };
             pod["spec"]["nodeName"] = json!(format!("aks-user-27182818-vmss{host:06}"));
             pod["status"]["podIP"] = json!(ip);
@@ -368,13 +425,18 @@ fn scenario_51_five_thousand_nodes() {
     }
     for object in &mut objects {
         let patch = match (object["kind"].as_str(), object["metadata"]["name"].as_str()) {
-            (Some("ConfigMap"), Some("cilium-config")) => json!({"data": {"cluster-pool-ipv4-cidr": "100.64.0.0/10"}}),
-            (Some("DaemonSet"), Some("cilium")) => json!({"status": {"desiredNumberScheduled": NODES, "updatedNumberScheduled": NODES, "numberReady": NODES}}),
+            (Some("ConfigMap"), Some("cilium-config")) => {
+                json!({"data": {"cluster-pool-ipv4-cidr": "100.64.0.0/10"}})
+            }
+            (Some("DaemonSet"), Some("cilium")) => {
+                json!({"status": {"desiredNumberScheduled": NODES, "updatedNumberScheduled": NODES, "numberReady": NODES}})
+            }
             _ => continue,
         };
         harness::merge(object, &patch);
     }
-    let text = serde_json::to_string(&json!({"apiVersion": "v1", "kind": "List", "items": objects})).expect("JSON");
+    let text =
+        serde_json::to_string(&json!({"apiVersion": "v1", "kind": "List", "items": objects})).expect("JSON");
     drop(objects);
     let documents = vec![serde_json::from_str(&text).expect("JSON")];
     let capture = file::from_documents(documents, &cni::resources()).expect("a capture");
@@ -383,5 +445,8 @@ fn scenario_51_five_thousand_nodes() {
     // The pool is not kube-proxy's: that is said, once for all nodes.
     assert_eq!(lines(&report), ["warning kube-proxy-cidr-mismatch"]);
     let page = render::render(&report, &style(80), Format::Table);
-    assert!(page.lines().count() < 60, "healthy nodes are not listed one by one:\n{page}");
+    assert!(
+        page.lines().count() < 60,
+        "healthy nodes are not listed one by one:\n{page}"
+    );
 }

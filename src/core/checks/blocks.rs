@@ -72,8 +72,9 @@ fn pod_cidr_missing(facts: &Facts<'_>) -> Vec<Finding> {
         &NODE_POD_CIDR_MISSING,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{} have no spec.podCIDR, which {} takes its addresses from{aks}",
+            "{} {} no spec.podCIDR, which {} takes its addresses from{aks}",
             of_nodes(facts, &names),
+            words::verb(names.len(), "has", "have"),
             main.cni.name
         ),
         "kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDRS:.spec.podCIDRS",
@@ -127,8 +128,9 @@ fn outside_pool(facts: &Facts<'_>) -> Vec<Finding> {
         &NODE_BLOCK_OUTSIDE_POOL,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{} have a block in no configured pool: {first} has {block} ({}), the pools are {} ({source}){}",
+            "{} {} a block in no configured pool: {first} has {block} ({}), the pools are {} ({source}){}",
             of_nodes(facts, &names),
+            words::verb(names.len(), "has", "have"),
             network.block_source,
             words::networks(network.pools.iter().map(|p| p.cidr)),
             error.unwrap_or_default()
@@ -221,8 +223,9 @@ fn missing(facts: &Facts<'_>) -> Vec<Finding> {
         &NODE_BLOCK_MISSING,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{} have no block of pod addresses ({}){error}",
+            "{} {} no block of pod addresses ({}){error}",
             of_nodes(facts, &names),
+            words::verb(names.len(), "has", "have"),
             facts.network.block_source
         ),
         format!("kubectl get ciliumnode {} -o yaml", names[0]),

@@ -6,7 +6,7 @@ use crate::core::{
     code::Code,
     codes::{
         dns::{COREDNS_DEGRADED, COREDNS_MISSING, COREDNS_NOT_READY, COREDNS_PENDING, COREDNS_UNMANAGED},
-        nodes::NODE_JOINING,
+        nodes::{NO_NODES, NODE_JOINING},
         workload::{
             AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY, CNI_LEFTOVER, CNI_MISSING,
         },
@@ -48,8 +48,11 @@ pub(super) const ALL: &[Check] = &[
 /// What keeps every pod without a network, where something does.
 fn blame(facts: &Facts<'_>) -> Option<&'static Code> {
     let detection = &facts.detection;
+    if !facts.any_linux() {
+        return Some(&NO_NODES);
+    }
     if detection.main.is_none() {
-        return if !detection.leftovers.is_empty() {
+        return if detection.lost() {
             Some(&CNI_LEFTOVER)
         } else if detection.unknown.is_empty()
             && facts
@@ -152,20 +155,18 @@ fn answers(facts: &Facts<'_>) -> Vec<Finding> {
         )];
     }
     if !waiting.is_empty() || alive.is_empty() {
-        let why = waiting
-            .iter()
-            .find_map(|p| why_waiting(p))
-            .unwrap_or_else(|| "it has no pod".into());
-        let finding = Finding::new(
-            &COREDNS_PENDING,
-            subjects(),
+        let why = waiting.iter().find_map(|p| why_waiting(p));
+        let message = if alive.is_empty() {
+            "no DNS pod is there".to_string()
+        } else {
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             format!(
-                "no DNS pod answers, {} of {} Pending: {why}",
+                "no DNS pod answers, {} of {} Pending{why}",
                 waiting.len(),
-                alive.len().max(waiting.len())
-            ),
-            describe(),
-        );
+                alive.len()
+            )
+        };
+        let finding = Finding::new(&COREDNS_PENDING, subjects(), message, describe());
         let starting = facts
             .agents
             .iter()
