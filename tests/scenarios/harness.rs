@@ -283,6 +283,10 @@ fn identity(item: &Value) -> Option<&str> {
         .find_map(|key| item.get(key).and_then(Value::as_str))
 }
 
+/// Whether the items of a list can be told apart: a node has two InternalIPs.
 fn keyed(items: &[Value]) -> bool {
-    !items.is_empty() && items.iter().all(|item| identity(item).is_some())
+    let mut names: Vec<&str> = items.iter().filter_map(identity).collect();
+    names.sort_unstable();
+    names.dedup();
+    !items.is_empty() && names.len() == items.len()
 }

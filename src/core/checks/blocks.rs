@@ -20,10 +20,18 @@ use crate::core::{
 
 const NEEDS: &[Source] = &[Source::Nodes, Source::DaemonSets, Source::ConfigMaps];
 
-const fn check(title: &'static str, run: fn(&Facts<'_>) -> Vec<Finding>) -> Check {
+/// Whether a node waits for its block is told by its agent.
+const WITH_AGENTS: &[Source] = &[
+    Source::Nodes,
+    Source::DaemonSets,
+    Source::ConfigMaps,
+    Source::CniPods,
+];
+
+const fn check(title: &'static str, needs: &'static [Source], run: fn(&Facts<'_>) -> Vec<Finding>) -> Check {
     Check {
         title,
-        needs: NEEDS,
+        needs,
         needs_cni_objects: true,
         needed: true,
         run,
@@ -31,13 +39,13 @@ const fn check(title: &'static str, run: fn(&Facts<'_>) -> Vec<Finding>) -> Chec
 }
 
 pub(super) const ALL: &[Check] = &[
-    check("node.spec.podCIDR", pod_cidr_missing),
-    check("blocks against pools", outside_pool),
-    check("blocks against each other", overlap),
-    check("a block for every node", missing),
-    check("room in the pools", room),
-    check("the size of blocks", too_small),
-    check("node.spec.podCIDR against blocks", unaligned),
+    check("node.spec.podCIDR", NEEDS, pod_cidr_missing),
+    check("blocks against pools", NEEDS, outside_pool),
+    check("blocks against each other", NEEDS, overlap),
+    check("a block for every node", WITH_AGENTS, missing),
+    check("room in the pools", WITH_AGENTS, room),
+    check("the size of blocks", NEEDS, too_small),
+    check("node.spec.podCIDR against blocks", NEEDS, unaligned),
 ];
 
 fn explain(code: &'static crate::core::code::Code) -> String {

@@ -39,7 +39,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         title: "nodes and agents that are starting",
-        needs: NODES,
+        needs: &[Source::Nodes, Source::DaemonSets, Source::CniPods],
         needs_cni_objects: false,
         needed: true,
         run: joining,
@@ -49,7 +49,14 @@ pub(super) const ALL: &[Check] = &[
         needs: NODES,
         needs_cni_objects: false,
         needed: true,
-        run: repair,
+        run: repair_risk,
+    },
+    Check {
+        title: "AKS node repairs that are going on",
+        needs: &[Source::Nodes, Source::Events],
+        needs_cni_objects: false,
+        needed: false,
+        run: repairs,
     },
 ];
 
@@ -61,6 +68,9 @@ enum Cause {
 }
 
 fn cause(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Cause {
+    if !facts.capture.knows(Source::DaemonSets) {
+        return Cause::Own;
+    }
     if facts.detection.main.is_none() {
         return if facts.detection.lost() {
             Cause::Code(&CNI_LEFTOVER)
@@ -84,6 +94,7 @@ fn cause(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Cause {
 }
 
 fn ready(facts: &Facts<'_>) -> Vec<Finding> {
+    let unseen = !facts.capture.knows(Source::DaemonSets);
     // The nodes without a network, by what is to blame.
     let mut groups: Vec<(Option<&'static Code>, Vec<&NodeFacts<'_>>)> = vec![];
     for node in facts.nodes.iter().filter(|n| n.ready == Ready::NoNetwork) {
@@ -91,7 +102,7 @@ fn ready(facts: &Facts<'_>) -> Vec<Finding> {
             Cause::Code(code) => Some(code),
             Cause::Starting => continue,
             // A node that joined a moment ago waits for its agent.
-            Cause::Own if node.young && facts.detection.main.is_some() => continue,
+            Cause::Own if node.young && (facts.detection.main.is_some() || unseen) => continue,
             Cause::Own => None,
         };
         match groups.iter_mut().find(|(code, _)| *code == blame) {
@@ -278,7 +289,7 @@ const REPAIR_EVENT: SignedDuration = SignedDuration::from_mins(30);
 /// A node whose condition changed this long after its creation was Ready before.
 const WAS_READY: SignedDuration = SignedDuration::from_mins(10);
 
-fn repair(facts: &Facts<'_>) -> Vec<Finding> {
+fn repair_risk(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.platform.name != "aks" {
         return vec![];
     }
@@ -308,6 +319,16 @@ fn repair(facts: &Facts<'_>) -> Vec<Finding> {
             format!("kubectl describe node {}", at_risk[0]),
         ));
     }
+    findings
+}
+
+/// What AKS's repairer said of late.
+fn repairs(facts: &Facts<'_>) -> Vec<Finding> {
+    if facts.platform.name != "aks" {
+        return vec![];
+    }
+    let now = facts.taken_at();
+    let mut findings = vec![];
     let repairs: Vec<_> = facts
         .capture
         .events

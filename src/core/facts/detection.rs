@@ -181,11 +181,16 @@ impl<'a> Detection<'a> {
             .filter(|w| main.workload.is_some_and(|m| !std::ptr::eq(m, *w)))
             .collect();
         // Their containers have names of their own (`felix`, `node`); the DaemonSet's name and its nodes tell them.
-        self.windows_agent = capture.daemon_sets.iter().any(|w| {
-            let selector = &w.spec.template.spec.node_selector;
-            let windows = selector.get("kubernetes.io/os").is_some_and(|os| os == "windows");
-            windows && w.desired() > 0 && w.meta.name.contains(main.cni.id)
-        });
+        let id = main.cni.id;
+        let for_windows = |w: &Workload| {
+            let os = w.spec.template.spec.node_selector.get("kubernetes.io/os");
+            os.is_some_and(|os| *os == "windows") && w.meta.name.contains(id)
+        };
+        self.windows_agent = capture
+            .daemon_sets
+            .iter()
+            .any(|w| w.desired() > 0 && for_windows(w));
+        self.unknown.retain(|(w, _)| !for_windows(w));
         // Parts of a CNI that is known mount the same folders.
         let parts: Vec<&str> = self
             .main
@@ -386,7 +391,7 @@ fn sandboxes_fail(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Option<String> 
     };
     let events: Vec<&Event> = capture.events.iter().filter(of_network).collect();
     if let Some(event) = events.iter().max_by_key(|e| e.time()) {
-        let said = event.message.find("plugin type=").map_or(0, |at| at);
+        let said = event.message.find("plugin type=").unwrap_or(0);
         let said = Text::new(&event.message[said..]).line(160);
         return Some(format!(
             "the kubelet says of {}: {said}",
