@@ -57,45 +57,21 @@ fn tell(images: &[&str], story: impl FnOnce(stories::AtStage) -> Result<(), Stri
 
 /// What `status` must say at each stage: verdict, exit code, and every error and warning. Warnings that depend on how
 /// fast the machine was (an agent that restarted once on its way up) are left out where they can appear.
+#[rustfmt::skip]
 const TRUTH: &[(&str, &str, i32, &[&str])] = &[
     ("fresh", "broken", 3, &["error cni-missing"]),
     ("fresh-no-podcidr", "broken", 3, &["error cni-missing"]),
-    (
-        "flannel-crash",
-        "broken",
-        3,
-        &[
-            "error node-block-outside-pool",
-            "warning kube-proxy-cidr-mismatch",
-        ],
-    ),
+    ("flannel-crash", "broken", 3, &["error node-block-outside-pool", "warning kube-proxy-cidr-mismatch"]),
     ("flannel-healthy", "healthy", 0, &[]),
-    (
-        "flannel-no-podcidr",
-        "broken",
-        3,
-        &["error node-pod-cidr-missing"],
-    ),
-    (
-        "cilium-image-pull-fresh",
-        "broken",
-        3,
-        &["error agent-image-pull"],
-    ),
+    ("flannel-no-podcidr", "broken", 3, &["error node-pod-cidr-missing"]),
+    ("cilium-image-pull-fresh", "broken", 3, &["error agent-image-pull", "warning release-version-drift"]),
     ("cilium-coming-up", "broken", 3, &["error coredns-pending"]),
     ("cilium-1.19-healthy", "healthy", 0, &[]),
     ("cilium-config-changed", "healthy", 0, &["warning config-drift"]),
     ("cilium-1.20-healthy", "healthy", 0, &[]),
-    ("cilium-image-pull", "broken", 3, &["error agent-image-pull"]),
-    (
-        "cilium-pool-changed",
-        "degraded",
-        3,
-        &[
-            "error node-block-outside-pool",
-            "warning kube-proxy-cidr-mismatch",
-        ],
-    ),
+    ("cilium-image-pull", "broken", 3, &["error agent-image-pull", "warning release-version-drift"]),
+    ("cilium-pool-changed", "degraded", 3,
+        &["error node-block-outside-pool", "warning config-drift", "warning kube-proxy-cidr-mismatch"]),
     ("cilium-uninstalled", "broken", 3, &["error cni-leftover"]),
     ("cilium-uninstalled-new-pod", "broken", 3, &["error cni-leftover"]),
 ];

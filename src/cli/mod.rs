@@ -27,8 +27,8 @@ use terminal::Terminal;
                   in one page what its network's state is, why, and what to do next. It reads API objects only: no exec, \
                   no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
                   what to collect for the CNI's own community.",
-    after_help = "Exit codes: 0 healthy or done, 1 could not do it, 2 usage, 3 the cluster is unhealthy,\n\
-                  5 something needed could not be read, 130 interrupted.",
+    after_help = "Exit codes:\n  0    healthy, or done\n  1    could not do it: the API, a file\n  2    wrong usage\n  \
+                  3    the cluster is unhealthy\n  5    something needed could not be read\n  130  interrupted",
     subcommand_required = true,
     arg_required_else_help = true
 )]

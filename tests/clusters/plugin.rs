@@ -1,5 +1,8 @@
 //! The plugin as its users run it: the built binary, asked from outside.
 
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

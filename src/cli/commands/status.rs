@@ -32,7 +32,8 @@ use crate::{
     after_help = "Examples:\n  kubectl byocni status\n  kubectl byocni status --context prod -o wide\n  \
 kubectl byocni status --wait --timeout 10m\n  kubectl byocni status --from cluster.yaml -o json\n  \
 kubectl get nodes,pods,daemonsets,deployments,services,endpointslices,configmaps -A -o yaml | kubectl byocni status --from -\n\n\
-Exit codes: 0 healthy, 1 could not read the cluster, 2 usage, 3 unhealthy, 5 something needed could not be read."
+Exit codes:\n  0  healthy\n  1  the cluster or the file could not be read\n  2  wrong usage\n  3  unhealthy (see --fail-on)\n  \
+5  something needed could not be read: the verdict is incomplete"
 )]
 pub struct Args {
     /// The format

@@ -258,6 +258,11 @@ fn addresses(facts: &Facts<'_>) -> Vec<Finding> {
         .filter(|p| !p.spec.host_network)
         .filter_map(|p| {
             let ip: std::net::IpAddr = p.status.pod_ip.parse().ok()?;
+            let own = facts.network.blocks.get(p.spec.node_name.as_str());
+            if own.is_some_and(|blocks| blocks.iter().any(|block| block.contains(&ip))) {
+                // Its node's own block: the pool moved, not the pod.
+                return None;
+            }
             let mut family = pools
                 .iter()
                 .filter(|pool| cidr::family(pool.cidr) == cidr::family_of(ip))

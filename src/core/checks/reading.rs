@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::core::{
-    capture::State,
+    capture::{Source, State},
     codes::reading::{SOURCE_FAILED, SOURCE_FORBIDDEN, UNPARSABLE_VALUE},
     facts::Facts,
     finding::Finding,
@@ -28,15 +28,25 @@ pub(super) const ALL: &[Check] = &[
 
 fn unread(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = vec![];
-    let states = || facts.capture.states.values();
-    let mut rights: Vec<&str> = states()
-        .filter_map(|state| match state {
-            State::Forbidden { right } => Some(right.as_str()),
+    let refused = facts
+        .capture
+        .states
+        .iter()
+        .filter_map(|(source, state)| match state {
+            State::Forbidden { right } => Some((source, right.as_str())),
             _ => None,
-        })
-        .collect();
+        });
+    // The CNIs' own kinds are many and mostly another product's: they are counted, not listed.
+    let (of_cnis, others): (Vec<_>, Vec<_>) =
+        refused.partition(|(source, _)| matches!(source, Source::Custom(_)));
+    let mut rights: Vec<String> = others.iter().map(|(_, right)| right.to_string()).collect();
     rights.sort_unstable();
     rights.dedup();
+    if let [(_, only)] = of_cnis[..] {
+        rights.push(only.to_string());
+    } else if !of_cnis.is_empty() {
+        rights.push(format!("list {} kinds of the CNIs' own", of_cnis.len()));
+    }
     if !rights.is_empty() {
         findings.push(Finding::new(
             &SOURCE_FORBIDDEN,

@@ -186,7 +186,7 @@ fn version_drift(facts: &Facts<'_>) -> Vec<Finding> {
             &record_name(&found.release.name, newest.number),
         )],
         format!(
-            "agents run {running}, release {}/{} says {}: somebody changed the image behind Helm's back",
+            "agents run {running}, release {}/{} is of {}: its values name another image, or somebody changed it behind Helm's back",
             found.release.namespace,
             found.release.name,
             plain(&app)

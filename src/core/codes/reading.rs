@@ -18,9 +18,10 @@ pub static SOURCE_FORBIDDEN: Code = Code {
     see: "kubectl auth can-i list nodes\n\
           kubectl auth can-i list daemonsets.apps --all-namespaces\n\
           kubectl auth can-i list pods --all-namespaces",
-    fix: "Bind the small read-only ClusterRole that this project ships to whoever runs the command. \
-          The built-in `view` role is not enough: it cannot list nodes.\n\
-          kubectl create clusterrolebinding byocni-reader --clusterrole=CLUSTERROLE --user=USER\n\
+    fix: "Bind the small read-only ClusterRole that this project ships (docs/rbac-read.yaml) to whoever \
+          runs the command. The built-in `view` role is not enough: it cannot list nodes.\n\
+          kubectl apply -f docs/rbac-read.yaml\n\
+          kubectl create clusterrolebinding byocni-reader --clusterrole=kubectl-byocni-reader --user=USER\n\
           Check the result as that user:\n\
           kubectl auth can-i list nodes --as=USER",
     sources: &["https://kubernetes.io/docs/reference/access-authn-authz/rbac/"],

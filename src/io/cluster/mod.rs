@@ -126,6 +126,13 @@ pub async fn read(
         .unwrap_or_default();
     capture.pod_rows = reader.keep(&mut capture, Source::Pods, rows).unwrap_or_default();
     for (resource, objects) in custom {
+        // Who may not read a kind that the server does not have is refused all the same: the definitions tell.
+        let absent = capture.states.get(&Source::Crds) == Some(&State::Read)
+            && !capture.crds.iter().any(|crd| crd.meta.name == *resource.name);
+        let objects = match objects {
+            Err(RequestError::Forbidden { .. }) if absent => Err(RequestError::NotFound),
+            other => other,
+        };
         let objects = reader
             .keep(&mut capture, Source::Custom(resource.name), objects)
             .unwrap_or_default();

@@ -59,7 +59,7 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
             ("ResourceNotReady", waits.as_str())
         };
         json!({"type": kind, "status": if holds { "True" } else { "False" }, "reason": reason, "message": message,
-            "observedGeneration": 1})
+            "observedGeneration": 1, "lastTransitionTime": installation["metadata"]["creationTimestamp"]})
     };
     let conditions: Value = json!([
         condition("Available", available),
