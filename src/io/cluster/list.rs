@@ -130,8 +130,10 @@ pub fn next_token(body: &Bytes) -> String {
     let whole = |text: &str| serde_json::from_str::<Head>(text).ok();
     let parsed = match end {
         // Up to `"items"` the object is complete but for its closing brace.
-        Some(end) => whole(&format!("{}}}", text[..end].trim_end().trim_end_matches(','))),
-        None => None,
+        Some(end) if text[..end].contains("\"metadata\"") => {
+            whole(&format!("{}}}", text[..end].trim_end().trim_end_matches(',')))
+        }
+        _ => None,
     };
     let head = parsed.or_else(|| serde_json::from_slice::<Head>(body).ok());
     head.map(|h| h.metadata.next).unwrap_or_default()
