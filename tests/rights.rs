@@ -10,6 +10,7 @@ mod plugin;
 use std::time::Duration;
 
 use clusters::{ControlPlane, aks, required_or_skip};
+use kubectl_byocni::core::capture::Resource;
 use serde_json::{Value, json};
 
 const ROLES: &str = include_str!("../docs/rbac-read.yaml");
@@ -62,6 +63,12 @@ fn the_shipped_role_is_enough_and_minimal() {
     assert_eq!(said.exit, if errors.is_empty() { 5 } else { 3 }, "{}", said.table);
     plane.delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/view");
 
+    // A kind that the server does not have is absent, whoever asks: so that a missing right shows, it has them all.
+    kubectl_byocni::core::cni::resources()
+        .into_iter()
+        .for_each(|resource| {
+            plane.apply(&definition(resource));
+        });
     plane.apply(ROLES);
     plane.apply(&binding("ClusterRole", "kubectl-byocni-reader"));
     eventually(&plane, "the role is enough", |exit, missing| {
@@ -73,6 +80,21 @@ fn the_shipped_role_is_enough_and_minimal() {
         plane.apply(&kubectl_byocni::yaml::to_string(&without).expect("YAML"));
         eventually(&plane, &name, |_, missing| missing.contains(&name).then_some(()));
     }
+}
+
+/// A CustomResourceDefinition, no larger than it must be.
+fn definition(resource: &Resource) -> String {
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": resource.name},
+        "spec": {
+            "group": resource.group, "scope": "Cluster",
+            "names": {"plural": resource.plural, "singular": resource.kind.to_lowercase(), "kind": resource.kind},
+            "versions": [{"name": resource.versions[0], "served": true, "storage": true, "schema": schema}],
+        },
+    });
+    kubectl_byocni::yaml::to_string(&definition).expect("YAML")
 }
 
 /// Authorizers hear of a change after a moment.
