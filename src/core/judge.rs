@@ -179,7 +179,7 @@ fn verdict(facts: &Facts<'_>, findings: &[Finding]) -> Verdict {
         .any(|(node, agent)| facts.gives_network(node, agent))
         || (!facts.detection.unknown.is_empty() && facts.nodes.iter().any(|n| n.ready == Ready::Yes))
         || (facts.detection.main.is_none()
-            && facts.detection.leftovers.is_empty()
+            && !facts.detection.lost()
             && facts.nodes.iter().any(|n| n.ready == Ready::Yes));
     if mute || !somewhere {
         Verdict::Broken
@@ -289,6 +289,7 @@ fn cni(facts: &Facts<'_>) -> Option<Cni> {
     let all = main
         .workload
         .into_iter()
+        .chain(detection.more_agents.clone())
         .chain(detection.operators.clone())
         .chain(detection.helpers.clone());
     Some(Cni {

@@ -27,6 +27,11 @@ pub fn are(n: usize) -> &'static str {
     if n == 1 { "is" } else { "are" }
 }
 
+/// `has` for one, `have` for others, and so on.
+pub fn verb(n: usize, one: &'static str, others: &'static str) -> &'static str {
+    if n == 1 { one } else { others }
+}
+
 /// Networks, separated by commas; `none` for none.
 pub fn networks(nets: impl IntoIterator<Item = ipnet::IpNet>) -> String {
     let texts: Vec<String> = nets.into_iter().map(|n| n.to_string()).collect();

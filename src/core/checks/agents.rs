@@ -6,6 +6,7 @@ use crate::core::{
     code::Code,
     codes::{
         cidrs::{NODE_BLOCK_OUTSIDE_POOL, NODE_POD_CIDR_MISSING},
+        nodes::NODE_UNSUPPORTED,
         workload::{
             AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY, AGENT_RESTARTING,
             OPERATOR_NOT_READY,
@@ -39,9 +40,11 @@ fn trouble(agent: &AgentFacts<'_>) -> Option<(&'static Code, String)> {
         )),
         AgentState::NotReady { why } => Some((&AGENT_NOT_READY, why.clone())),
         AgentState::Missing { why } => Some((&AGENT_MISSING, why.clone())),
-        AgentState::Ready { restarted: Some(_) } => Some((
+        AgentState::Ready {
+            restarted: Some(last),
+        } => Some((
             &AGENT_RESTARTING,
-            "is Ready and restarted in the last 10 minutes".into(),
+            format!("Ready again after a restart in the last 10 minutes, {last}"),
         )),
         _ => None,
     }
@@ -100,6 +103,9 @@ fn by_cause(
 fn blame(facts: &Facts<'_>, code: &'static Code, node: &str) -> Option<&'static Code> {
     let failing = code == &AGENT_CRASH_LOOPING || code == &AGENT_NOT_READY;
     let node = facts.node(node)?;
+    if failing && facts.kernel_wanted(node).is_some() {
+        return Some(&NODE_UNSUPPORTED);
+    }
     let network = &facts.network;
     if failing && network.needs_node_cidr && network.blocks.get(node.name).is_none_or(Vec::is_empty) {
         // "node X pod cidr not assigned": flanneld and others end there.
@@ -142,7 +148,7 @@ fn finding(
     kinds.sort_unstable();
     kinds.dedup();
     let more = if kinds.len() > 1 {
-        format!(" (and {} other reasons)", kinds.len() - 1)
+        format!(" (and {})", words::count(kinds.len() - 1, "other reason"))
     } else {
         String::new()
     };
@@ -154,16 +160,16 @@ fn finding(
         .max()
         .map(|n| format!(", {} so far", words::count(n.unsigned_abs() as usize, "restart")));
     let (namespace, name) = (&workload.meta.namespace, &workload.meta.name);
-    let verb = if code == &AGENT_MISSING {
-        "no agent pod on"
+    let on = if code == &AGENT_MISSING {
+        ": no pod on"
     } else {
-        "agents on"
+        " on"
     };
     Finding::new(
         code,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{name}: {verb} {}: {}{more}{}",
+            "{name}{on} {}: {}{more}{}",
             of_nodes(facts, &names),
             group[0].1,
             restarts.unwrap_or_default()

@@ -20,10 +20,18 @@ use crate::core::{
 
 const NEEDS: &[Source] = &[Source::Nodes, Source::DaemonSets, Source::ConfigMaps];
 
-const fn check(title: &'static str, run: fn(&Facts<'_>) -> Vec<Finding>) -> Check {
+/// Whether a node waits for its block is told by its agent.
+const WITH_AGENTS: &[Source] = &[
+    Source::Nodes,
+    Source::DaemonSets,
+    Source::ConfigMaps,
+    Source::CniPods,
+];
+
+const fn check(title: &'static str, needs: &'static [Source], run: fn(&Facts<'_>) -> Vec<Finding>) -> Check {
     Check {
         title,
-        needs: NEEDS,
+        needs,
         needs_cni_objects: true,
         needed: true,
         run,
@@ -31,13 +39,13 @@ const fn check(title: &'static str, run: fn(&Facts<'_>) -> Vec<Finding>) -> Chec
 }
 
 pub(super) const ALL: &[Check] = &[
-    check("node.spec.podCIDR", pod_cidr_missing),
-    check("blocks against pools", outside_pool),
-    check("blocks against each other", overlap),
-    check("a block for every node", missing),
-    check("room in the pools", room),
-    check("the size of blocks", too_small),
-    check("node.spec.podCIDR against blocks", unaligned),
+    check("node.spec.podCIDR", NEEDS, pod_cidr_missing),
+    check("blocks against pools", NEEDS, outside_pool),
+    check("blocks against each other", NEEDS, overlap),
+    check("a block for every node", WITH_AGENTS, missing),
+    check("room in the pools", WITH_AGENTS, room),
+    check("the size of blocks", NEEDS, too_small),
+    check("node.spec.podCIDR against blocks", NEEDS, unaligned),
 ];
 
 fn explain(code: &'static crate::core::code::Code) -> String {
@@ -72,8 +80,9 @@ fn pod_cidr_missing(facts: &Facts<'_>) -> Vec<Finding> {
         &NODE_POD_CIDR_MISSING,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{} have no spec.podCIDR, which {} takes its addresses from{aks}",
+            "{} {} no spec.podCIDR, which {} takes its addresses from{aks}",
             of_nodes(facts, &names),
+            words::verb(names.len(), "has", "have"),
             main.cni.name
         ),
         "kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDRS:.spec.podCIDRS",
@@ -127,8 +136,9 @@ fn outside_pool(facts: &Facts<'_>) -> Vec<Finding> {
         &NODE_BLOCK_OUTSIDE_POOL,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{} have a block in no configured pool: {first} has {block} ({}), the pools are {} ({source}){}",
+            "{} {} a block in no configured pool: {first} has {block} ({}), the pools are {} ({source}){}",
             of_nodes(facts, &names),
+            words::verb(names.len(), "has", "have"),
             network.block_source,
             words::networks(network.pools.iter().map(|p| p.cidr)),
             error.unwrap_or_default()
@@ -221,8 +231,9 @@ fn missing(facts: &Facts<'_>) -> Vec<Finding> {
         &NODE_BLOCK_MISSING,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{} have no block of pod addresses ({}){error}",
+            "{} {} no block of pod addresses ({}){error}",
             of_nodes(facts, &names),
+            words::verb(names.len(), "has", "have"),
             facts.network.block_source
         ),
         format!("kubectl get ciliumnode {} -o yaml", names[0]),

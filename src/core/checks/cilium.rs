@@ -24,7 +24,7 @@ pub const ALL: &[Check] = &[
     },
     Check {
         title: "what Cilium's operator says of nodes",
-        needs: &[],
+        needs: &[Source::Nodes, Source::DaemonSets],
         needs_cni_objects: true,
         needed: true,
         run: operator_error,

@@ -78,6 +78,12 @@ fn drift(facts: &Facts<'_>) -> Vec<Finding> {
 
 /// Where the API server keeps no field times: when the newest revision of the release was made.
 fn revision_time(facts: &Facts<'_>) -> Option<(Timestamp, String)> {
-    let newest = facts.release.as_ref()?.revisions.last()?;
+    // A revision that failed or hangs may have changed nothing.
+    let newest = facts
+        .release
+        .as_ref()?
+        .revisions
+        .last()
+        .filter(|r| r.status == "deployed")?;
     Some((newest.created?, format!("helm (revision {})", newest.number)))
 }

@@ -1,17 +1,21 @@
 //! Does cluster DNS answer?
 
+use jiff::SignedDuration;
+
 use super::Check;
 use crate::core::{
     capture::{Pod, Source},
+    cni::BlockModel,
     code::Code,
     codes::{
+        cidrs::{NODE_BLOCK_OUTSIDE_POOL, POD_IP_OUTSIDE_NODE_BLOCK, POD_IP_OUTSIDE_POOL},
         dns::{COREDNS_DEGRADED, COREDNS_MISSING, COREDNS_NOT_READY, COREDNS_PENDING, COREDNS_UNMANAGED},
-        nodes::NODE_JOINING,
+        nodes::{NO_NODES, NODE_JOINING},
         workload::{
             AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY, CNI_LEFTOVER, CNI_MISSING,
         },
     },
-    facts::{AgentState, Facts, cidr},
+    facts::{AgentState, Facts, agents, cidr},
     finding::{Finding, Subject},
     words,
 };
@@ -48,8 +52,11 @@ pub(super) const ALL: &[Check] = &[
 /// What keeps every pod without a network, where something does.
 fn blame(facts: &Facts<'_>) -> Option<&'static Code> {
     let detection = &facts.detection;
+    if !facts.any_linux() {
+        return Some(&NO_NODES);
+    }
     if detection.main.is_none() {
-        return if !detection.leftovers.is_empty() {
+        return if detection.lost() {
             Some(&CNI_LEFTOVER)
         } else if detection.unknown.is_empty()
             && facts
@@ -136,7 +143,10 @@ fn answers(facts: &Facts<'_>) -> Vec<Finding> {
         )
     };
     if dns.endpoints > 0 {
-        let unready = alive.iter().filter(|p| !p.ready()).count();
+        // A pod that starts, as in every update, is none that fails.
+        let state = |p: &Pod| agents::state_of(p, facts.taken_at(), BUDGET);
+        let failing = |p: &&&Pod| !p.ready() && !matches!(state(p), AgentState::Starting { .. });
+        let unready = alive.iter().filter(failing).count();
         if unready == 0 {
             return vec![];
         }
@@ -144,28 +154,28 @@ fn answers(facts: &Facts<'_>) -> Vec<Finding> {
             &COREDNS_DEGRADED,
             subjects(),
             format!(
-                "{unready} of {} not Ready; {} answer",
+                "{unready} of {} {} not Ready; {} {}",
                 words::count(alive.len(), "DNS pod"),
-                words::count(dns.endpoints, "endpoint")
+                words::are(unready),
+                words::count(dns.endpoints, "endpoint"),
+                words::verb(dns.endpoints, "answers", "answer")
             ),
             describe(),
         )];
     }
     if !waiting.is_empty() || alive.is_empty() {
-        let why = waiting
-            .iter()
-            .find_map(|p| why_waiting(p))
-            .unwrap_or_else(|| "it has no pod".into());
-        let finding = Finding::new(
-            &COREDNS_PENDING,
-            subjects(),
+        let why = waiting.iter().find_map(|p| why_waiting(p));
+        let message = if alive.is_empty() {
+            "no DNS pod is there".to_string()
+        } else {
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             format!(
-                "no DNS pod answers, {} of {} Pending: {why}",
+                "no DNS pod answers, {} of {} Pending{why}",
                 waiting.len(),
-                alive.len().max(waiting.len())
-            ),
-            describe(),
-        );
+                alive.len()
+            )
+        };
+        let finding = Finding::new(&COREDNS_PENDING, subjects(), message, describe());
         let starting = facts
             .agents
             .iter()
@@ -184,9 +194,10 @@ fn answers(facts: &Facts<'_>) -> Vec<Finding> {
         &COREDNS_NOT_READY,
         subjects(),
         format!(
-            "{} run and none is a ready endpoint of {}",
+            "none of {} is a ready endpoint of {}: {}",
             words::count(alive.len(), "DNS pod"),
-            service.meta.name
+            service.meta.name,
+            alive.first().map(|p| why_not_ready(p, facts)).unwrap_or_default()
         ),
         format!(
             "kubectl -n {} logs -l {}",
@@ -198,6 +209,21 @@ fn answers(facts: &Facts<'_>) -> Vec<Finding> {
         Some(code) => finding.because_of(code),
         None => finding,
     }]
+}
+
+/// How long a DNS pod may take to become Ready.
+const BUDGET: SignedDuration = SignedDuration::from_mins(5);
+
+fn why_not_ready(pod: &Pod, facts: &Facts<'_>) -> String {
+    let why = match agents::state_of(pod, facts.taken_at(), BUDGET) {
+        AgentState::CrashLooping { container, last, .. } => {
+            format!("container {container} restarts in a loop, last {last}")
+        }
+        AgentState::ImagePull { image, reason } => format!("image {image} cannot be pulled ({reason})"),
+        AgentState::NotReady { why } | AgentState::Starting { waits: why } => why,
+        _ => "it is Ready, and the EndpointSlice does not say so".into(),
+    };
+    format!("{} on {}: {why}", pod.meta.name, pod.spec.node_name)
 }
 
 fn selector(facts: &Facts<'_>) -> String {
@@ -247,7 +273,7 @@ fn addresses(facts: &Facts<'_>) -> Vec<Finding> {
     let Some((first, ip)) = stray.first() else {
         return vec![];
     };
-    vec![Finding::new(
+    let finding = Finding::new(
         &COREDNS_UNMANAGED,
         stray
             .iter()
@@ -268,7 +294,27 @@ fn addresses(facts: &Facts<'_>) -> Vec<Finding> {
             first.meta.namespace,
             restart_target(facts)
         ),
-    )]
+    );
+    // They are pods like others: whoever tells that of all pods tells it of them.
+    let outsiders = super::outsiders(facts);
+    let told = |pod: &Pod| outsiders.iter().any(|row| *row.name == *pod.meta.name);
+    vec![
+        if facts.network.model == BlockModel::Borrowing && stray.iter().all(|(p, _)| told(p)) {
+            finding.because_of(&POD_IP_OUTSIDE_POOL)
+        } else if stray.iter().all(|(p, _)| told(p)) {
+            finding.because_of(&POD_IP_OUTSIDE_NODE_BLOCK)
+        } else if stray.iter().all(|(p, ip)| in_own_block(facts, p, *ip)) {
+            finding.because_of(&NODE_BLOCK_OUTSIDE_POOL)
+        } else {
+            finding
+        },
+    ]
+}
+
+/// An address of the node's own block: then it is the block that is in no pool.
+fn in_own_block(facts: &Facts<'_>, pod: &Pod, ip: std::net::IpAddr) -> bool {
+    let blocks = facts.network.blocks.get(pod.spec.node_name.as_str());
+    blocks.is_some_and(|blocks| blocks.iter().any(|b| b.contains(&ip)))
 }
 
 fn restart_target(facts: &Facts<'_>) -> String {

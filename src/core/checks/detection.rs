@@ -63,29 +63,8 @@ fn present(facts: &Facts<'_>) -> Vec<Finding> {
     if detection.main.is_some() || !detection.unknown.is_empty() || facts.nodes.is_empty() {
         return findings;
     }
-    if let Some((cni, traces)) = detection.leftovers.first() {
-        let ready: Vec<&str> = facts
-            .nodes
-            .iter()
-            .filter(|n| n.linux && n.ready == Ready::Yes)
-            .map(|n| n.name)
-            .collect();
-        let stuck = facts.pods.starting.len();
-        let stuck = (stuck > 0).then(|| format!("; {} without a sandbox", words::count(stuck, "pod")));
-        let others: Vec<&str> = detection.leftovers.iter().skip(1).map(|(c, _)| c.name).collect();
-        let others = (!others.is_empty()).then(|| format!(" (also traces of {})", others.join(", ")));
-        findings.push(Finding::new(
-            &CNI_LEFTOVER,
-            ready.iter().map(|n| Subject::node(n)).collect(),
-            format!(
-                "no CNI runs, yet {} left traces: {}{}{}; new pods get no network",
-                cni.name,
-                traces.join("; "),
-                others.unwrap_or_default(),
-                stuck.unwrap_or_default()
-            ),
-            format!("kubectl byocni install {}", cni.id),
-        ));
+    if detection.lost() {
+        findings.push(leftover(facts));
         return findings;
     }
     let linux: Vec<_> = facts.nodes.iter().filter(|n| n.linux && !n.is_virtual).collect();
@@ -95,8 +74,9 @@ fn present(facts: &Facts<'_>) -> Vec<Finding> {
             &CNI_UNKNOWN,
             vec![],
             format!(
-                "{ready} of {} Ready and no workload or trace of a CNI: a plugin that leaves neither is at work",
-                words::count(linux.len(), "Linux node")
+                "{ready} of {} {} Ready, without a workload or trace of a CNI: a plugin that leaves neither is at work",
+                words::count(linux.len(), "Linux node"),
+                words::are(ready)
             ),
             "",
         ));
@@ -105,13 +85,54 @@ fn present(facts: &Facts<'_>) -> Vec<Finding> {
             &CNI_MISSING,
             vec![],
             format!(
-                "no CNI is installed: {} and no CNI DaemonSet or trace of one",
-                words::count(linux.len(), "Linux node")
+                "{}, {} for want of a CNI; no workload of one, and no trace",
+                words::count(linux.len(), "Linux node"),
+                if linux.len() == 1 {
+                    "NotReady"
+                } else {
+                    "all NotReady"
+                }
             ),
             INSTALL,
         ));
     }
     findings
+}
+
+/// Nodes are Ready by what a CNI left on them, and no pod gets a network any more.
+fn leftover(facts: &Facts<'_>) -> Finding {
+    let detection = &facts.detection;
+    let ready = facts.nodes.iter().filter(|n| n.linux && n.ready == Ready::Yes);
+    let subjects: Vec<Subject> = ready.map(|n| Subject::node(n.name)).collect();
+    let Some((cni, traces)) = detection.leftovers.first() else {
+        let evidence = detection.sandboxes_fail.clone().unwrap_or_default();
+        let message = format!(
+            "no CNI runs, yet {} Ready by the configuration that one left in /etc/cni/net.d: {evidence}",
+            if subjects.len() == 1 {
+                "1 node is".to_string()
+            } else {
+                format!("{} nodes are", subjects.len())
+            }
+        );
+        return Finding::new(&CNI_LEFTOVER, subjects, message, INSTALL);
+    };
+    let stuck = facts.pods.starting.len();
+    let stuck = (stuck > 0).then(|| format!("; {} without a sandbox", words::count(stuck, "pod")));
+    let others: Vec<&str> = detection.leftovers.iter().skip(1).map(|(c, _)| c.name).collect();
+    let others = (!others.is_empty()).then(|| format!(" (also traces of {})", others.join(", ")));
+    let message = format!(
+        "no CNI runs and new pods get no network, yet {} left {}{}{}",
+        cni.name,
+        traces.join("; "),
+        others.unwrap_or_default(),
+        stuck.unwrap_or_default()
+    );
+    Finding::new(
+        &CNI_LEFTOVER,
+        subjects,
+        message,
+        format!("kubectl byocni install {}", cni.id),
+    )
 }
 
 fn subject(workload: &crate::core::capture::Workload) -> Subject {

@@ -37,9 +37,11 @@ fn backends(facts: &Facts<'_>) -> Vec<Finding> {
         .iter()
         .map(|(backend, nodes)| format!("{backend} on {}", words::names(nodes)))
         .collect();
+    let mut subjects: Vec<Subject> = by_backend.values().flatten().map(|n| Subject::node(n)).collect();
+    subjects.sort();
     vec![Finding::new(
         &FLANNEL_BACKEND_DIFFERS,
-        by_backend.values().flatten().map(|n| Subject::node(n)).collect(),
+        subjects,
         format!(
             "nodes have different backends and skip each other: {}",
             parts.join("; ")

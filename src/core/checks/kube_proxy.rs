@@ -30,7 +30,12 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         title: "kube-proxy",
-        needs: &[Source::DaemonSets, Source::Pods, Source::ConfigMaps],
+        needs: &[
+            Source::Nodes,
+            Source::DaemonSets,
+            Source::Pods,
+            Source::ConfigMaps,
+        ],
         needs_cni_objects: false,
         needed: true,
         run: missing,

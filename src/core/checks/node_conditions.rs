@@ -9,6 +9,7 @@ use crate::core::{
     codes::{
         nodes::{
             NODE_JOINING, NODE_NETWORK_NOT_READY, NODE_NETWORK_UNAVAILABLE, NODE_NOT_READY, NODE_REPAIR_RISK,
+            NODE_UNSUPPORTED,
         },
         workload::{
             AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY, CNI_LEFTOVER, CNI_MISSING,
@@ -38,7 +39,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         title: "nodes and agents that are starting",
-        needs: NODES,
+        needs: &[Source::Nodes, Source::DaemonSets, Source::CniPods],
         needs_cni_objects: false,
         needed: true,
         run: joining,
@@ -48,7 +49,14 @@ pub(super) const ALL: &[Check] = &[
         needs: NODES,
         needs_cni_objects: false,
         needed: true,
-        run: repair,
+        run: repair_risk,
+    },
+    Check {
+        title: "AKS node repairs that are going on",
+        needs: &[Source::Nodes, Source::Events],
+        needs_cni_objects: false,
+        needed: false,
+        run: repairs,
     },
 ];
 
@@ -60,8 +68,11 @@ enum Cause {
 }
 
 fn cause(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Cause {
+    if !facts.capture.knows(Source::DaemonSets) {
+        return Cause::Own;
+    }
     if facts.detection.main.is_none() {
-        return if !facts.detection.leftovers.is_empty() {
+        return if facts.detection.lost() {
             Cause::Code(&CNI_LEFTOVER)
         } else if facts.detection.unknown.is_empty() {
             Cause::Code(&CNI_MISSING)
@@ -69,12 +80,10 @@ fn cause(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Cause {
             Cause::Own
         };
     }
-    let agent = facts
-        .agents
-        .iter()
-        .find(|a| a.node == node.name)
-        .map(|a| &a.state);
-    match agent {
+    if facts.without_windows_agent(node) || facts.kernel_wanted(node).is_some() {
+        return Cause::Code(&NODE_UNSUPPORTED);
+    }
+    match facts.agent(node.name).map(|a| &a.state) {
         Some(AgentState::CrashLooping { .. }) => Cause::Code(&AGENT_CRASH_LOOPING),
         Some(AgentState::ImagePull { .. }) => Cause::Code(&AGENT_IMAGE_PULL),
         Some(AgentState::NotReady { .. }) => Cause::Code(&AGENT_NOT_READY),
@@ -85,6 +94,7 @@ fn cause(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Cause {
 }
 
 fn ready(facts: &Facts<'_>) -> Vec<Finding> {
+    let unseen = !facts.capture.knows(Source::DaemonSets);
     // The nodes without a network, by what is to blame.
     let mut groups: Vec<(Option<&'static Code>, Vec<&NodeFacts<'_>>)> = vec![];
     for node in facts.nodes.iter().filter(|n| n.ready == Ready::NoNetwork) {
@@ -92,7 +102,7 @@ fn ready(facts: &Facts<'_>) -> Vec<Finding> {
             Cause::Code(code) => Some(code),
             Cause::Starting => continue,
             // A node that joined a moment ago waits for its agent.
-            Cause::Own if node.young && facts.detection.main.is_some() => continue,
+            Cause::Own if node.young && (facts.detection.main.is_some() || unseen) => continue,
             Cause::Own => None,
         };
         match groups.iter_mut().find(|(code, _)| *code == blame) {
@@ -133,9 +143,19 @@ fn short_reason(node: &NodeFacts<'_>) -> String {
         .ready_condition()
         .map(|c| c.message.line(300))
         .unwrap_or_default();
-    message
+    let last = message
         .rsplit_once("message:")
-        .map_or(message.clone(), |(_, last)| last.to_string())
+        .map_or(message.as_str(), |(_, last)| last);
+    // Several complaints come as a list in brackets: `[…network not ready…, CSINode is not yet initialized]`.
+    let first = if message.starts_with('[') {
+        last.split(", ").next().unwrap_or(last)
+    } else {
+        last
+    };
+    let plain = first
+        .strip_prefix("Network plugin returns error: ")
+        .unwrap_or(first);
+    plain.trim_end_matches(']').to_string()
 }
 
 fn other_reasons(facts: &Facts<'_>) -> Vec<Finding> {
@@ -205,8 +225,9 @@ fn network_unavailable(facts: &Facts<'_>) -> Vec<Finding> {
             &NODE_NETWORK_UNAVAILABLE,
             names.iter().map(|n| Subject::node(n)).collect(),
             format!(
-                "{} have NetworkUnavailable=True ({reason}{}){}",
+                "{} {} NetworkUnavailable=True ({reason}{}){}",
                 of_nodes(facts, &names),
+                words::verb(names.len(), "has", "have"),
                 condition
                     .map(|c| format!(": {}", c.message.line(100)))
                     .unwrap_or_default(),
@@ -230,11 +251,7 @@ fn joining(facts: &Facts<'_>) -> Vec<Finding> {
     let has_cni = facts.detection.main.is_some();
     let mut joining: Vec<(&str, String)> = vec![];
     for node in &facts.nodes {
-        let agent = facts
-            .agents
-            .iter()
-            .find(|a| a.node == node.name)
-            .map(|a| &a.state);
+        let agent = facts.agent(node.name).map(|a| &a.state);
         if let Some(AgentState::Starting { waits }) = agent {
             joining.push((node.name, waits.clone()));
         } else if node.young
@@ -272,7 +289,7 @@ const REPAIR_EVENT: SignedDuration = SignedDuration::from_mins(30);
 /// A node whose condition changed this long after its creation was Ready before.
 const WAS_READY: SignedDuration = SignedDuration::from_mins(10);
 
-fn repair(facts: &Facts<'_>) -> Vec<Finding> {
+fn repair_risk(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.platform.name != "aks" {
         return vec![];
     }
@@ -294,10 +311,24 @@ fn repair(facts: &Facts<'_>) -> Vec<Finding> {
         findings.push(Finding::new(
             &NODE_REPAIR_RISK,
             at_risk.iter().map(|n| Subject::node(n)).collect(),
-            format!("{} were Ready once and are NotReady for over 5 minutes: AKS reboots such nodes after 10, then reimages them", of_nodes(facts, &at_risk)),
+            format!(
+                "{} {} Ready once and not for the last 5 minutes: AKS reboots such nodes after 10, then reimages them",
+                of_nodes(facts, &at_risk),
+                words::verb(at_risk.len(), "was", "were")
+            ),
             format!("kubectl describe node {}", at_risk[0]),
         ));
     }
+    findings
+}
+
+/// What AKS's repairer said of late.
+fn repairs(facts: &Facts<'_>) -> Vec<Finding> {
+    if facts.platform.name != "aks" {
+        return vec![];
+    }
+    let now = facts.taken_at();
+    let mut findings = vec![];
     let repairs: Vec<_> = facts
         .capture
         .events

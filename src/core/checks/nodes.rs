@@ -3,13 +3,13 @@
 use super::{Check, reading::of_nodes};
 use crate::core::{
     capture::Source,
-    cni::minor_of,
     codes::{
         nodes::{NO_NODES, NODE_AGENT_TAINT, NODE_UNSUPPORTED},
         workload::NODE_WITHOUT_CNI,
     },
     facts::{AgentState, Facts},
     finding::{Finding, Subject},
+    words,
 };
 
 pub(super) const ALL: &[Check] = &[
@@ -44,7 +44,7 @@ pub(super) const ALL: &[Check] = &[
 ];
 
 fn any(facts: &Facts<'_>) -> Vec<Finding> {
-    if facts.nodes.iter().any(|n| n.linux) {
+    if facts.any_linux() {
         return vec![];
     }
     let there = if facts.nodes.is_empty() {
@@ -65,40 +65,36 @@ fn supported(facts: &Facts<'_>) -> Vec<Finding> {
         return vec![];
     };
     let mut findings = vec![];
-    let windows: Vec<&str> = facts
-        .nodes
-        .iter()
-        .filter(|n| !n.linux && !n.is_virtual)
-        .map(|n| n.name)
-        .collect();
-    if main.cni.linux_only && main.workload.is_some() && !windows.is_empty() {
+    let windows = facts.nodes.iter().filter(|n| facts.without_windows_agent(n));
+    let windows: Vec<&str> = windows.map(|n| n.name).collect();
+    if !windows.is_empty() {
         findings.push(Finding::new(
             &NODE_UNSUPPORTED,
             windows.iter().map(|n| Subject::node(n)).collect(),
-            format!("{} run Windows; {} runs on Linux only", of_nodes(facts, &windows), main.cni.name),
+            format!(
+                "{} {} Windows; {} runs on Linux only here",
+                of_nodes(facts, &windows),
+                words::verb(windows.len(), "runs", "run"),
+                main.cni.name
+            ),
             "move the Windows workloads to a cluster whose CNI has a Windows agent, and delete the Windows node pool",
         ));
     }
-    let version = facts.detection.version();
-    let oldest = (main.cni.oldest_kernel)(version.as_deref().and_then(minor_of));
-    let Some((major, minor)) = oldest else {
-        return findings;
-    };
     let old: Vec<_> = facts
         .served_nodes()
-        .filter(|(n, _)| n.kernel().is_some_and(|kernel| kernel < (major, minor)))
-        .map(|(n, _)| n)
+        .filter_map(|(n, _)| Some((n, facts.kernel_wanted(n)?)))
         .collect();
-    if let Some(first) = old.first() {
-        let names: Vec<&str> = old.iter().map(|n| n.name).collect();
+    if let Some((first, (major, minor))) = old.first() {
+        let names: Vec<&str> = old.iter().map(|(n, _)| n.name).collect();
         findings.push(Finding::new(
             &NODE_UNSUPPORTED,
             names.iter().map(|n| Subject::node(n)).collect(),
             format!(
-                "{} run a kernel below {major}.{minor}, which {} {} needs: {} has {}",
+                "{} {} a kernel below {major}.{minor}, which {} {} needs: {} has {}",
                 of_nodes(facts, &names),
+                words::verb(names.len(), "runs", "run"),
                 main.cni.name,
-                version.unwrap_or_default(),
+                facts.detection.version().unwrap_or_default(),
                 first.name,
                 first.node.status.node_info.kernel_version.line(60)
             ),
@@ -121,7 +117,7 @@ fn taints(facts: &Facts<'_>) -> Vec<Finding> {
             .iter()
             .filter(|n| n.taint(taint).is_some())
             .filter(|n| {
-                let agent = facts.agents.iter().find(|a| a.node == n.name);
+                let agent = facts.agent(n.name);
                 owner.is_none() || agent.is_some_and(|a| matches!(a.state, AgentState::Ready { .. }))
             })
             .map(|n| n.name)
@@ -136,7 +132,11 @@ fn taints(facts: &Facts<'_>) -> Vec<Finding> {
         findings.push(Finding::new(
             &NODE_AGENT_TAINT,
             stuck.iter().map(|n| Subject::node(n)).collect(),
-            format!("{} carry the taint {taint}, {why}", of_nodes(facts, &stuck)),
+            format!(
+                "{} {} the taint {taint}, {why}",
+                of_nodes(facts, &stuck),
+                words::verb(stuck.len(), "carries", "carry")
+            ),
             format!("kubectl taint nodes {} {taint}-", stuck[0]),
         ));
     }

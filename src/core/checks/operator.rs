@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::Check;
 use crate::core::{
     capture::{Pod, Source, Workload},
-    codes::workload::OPERATOR_NOT_READY,
+    codes::{nodes::NO_NODES, workload::OPERATOR_NOT_READY},
     facts::{
         AgentState, Facts,
         agents::{self},
@@ -80,16 +80,21 @@ fn not_ready(facts: &Facts<'_>, workload: &Workload) -> Option<Finding> {
     if starting || (pods.is_empty() && young) {
         return None;
     }
-    Some(Finding::new(
+    let finding = Finding::new(
         &OPERATOR_NOT_READY,
         vec![Subject::namespaced("Deployment", namespace, name)],
         format!(
-            "{namespace}/{name}: 0 of {} ready: {}",
+            "{namespace}/{name} has 0 of {} ready: {}",
             words::count(workload.desired().unsigned_abs() as usize, "replica"),
             why.unwrap_or_else(|| "it has no pod".into())
         ),
         format!("kubectl -n {namespace} describe pods -l {}", selector(workload)),
-    ))
+    );
+    Some(if facts.any_linux() {
+        finding
+    } else {
+        finding.because_of(&NO_NODES)
+    })
 }
 
 fn selector(workload: &Workload) -> String {

@@ -29,6 +29,13 @@ pub(super) const ALL: &[Check] = &[
         run: upgrade,
     },
     Check {
+        title: "events of an AKS upgrade",
+        needs: &[Source::Nodes, Source::Events],
+        needs_cni_objects: false,
+        needed: false,
+        run: upgrade_event,
+    },
+    Check {
         title: "what Azure CNI powered by Cilium does not support",
         needs: &[Source::DaemonSets, Source::Services],
         needs_cni_objects: false,
@@ -55,12 +62,12 @@ const RECENT: SignedDuration = SignedDuration::from_mins(30);
 /// What AKS writes on a node that it is taking away.
 const SCALE_DOWN_REASON: &str = "kubernetes.azure.com/azure-cluster-autoscaler-scale-down-disabled-reason";
 
-fn upgrade(facts: &Facts<'_>) -> Vec<Finding> {
+/// What nodes show of an upgrade, and which ones.
+fn upgrade_signs(facts: &Facts<'_>) -> (Vec<String>, Vec<Subject>) {
+    let (mut signs, mut subjects) = (vec![], vec![]);
     if facts.platform.name != "aks" {
-        return vec![];
+        return (signs, subjects);
     }
-    let mut signs = vec![];
-    let mut subjects = vec![];
     let mut pools: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for node in facts.nodes.iter().filter(|n| !n.is_virtual) {
         let version = node.node.status.node_info.kubelet_version.as_str();
@@ -91,27 +98,47 @@ fn upgrade(facts: &Facts<'_>) -> Vec<Finding> {
         ));
         subjects.extend(marked.iter().map(|n| Subject::node(n)));
     }
+    (signs, subjects)
+}
+
+fn upgrade(facts: &Facts<'_>) -> Vec<Finding> {
+    let (signs, subjects) = upgrade_signs(facts);
+    if signs.is_empty() {
+        return vec![];
+    }
+    vec![upgrade_finding(subjects, &signs.join("; "))]
+}
+
+/// Events tell an upgrade that nodes do not show yet.
+fn upgrade_event(facts: &Facts<'_>) -> Vec<Finding> {
+    if facts.platform.name != "aks" || !upgrade_signs(facts).0.is_empty() {
+        return vec![];
+    }
     let events = facts.capture.events.iter().filter(|e| {
         (e.source.component == "upgrader" || e.reporting_component == "upgrader")
             && e.time()
                 .is_some_and(|t| facts.taken_at().duration_since(t) < RECENT)
     });
-    if let Some(event) = events.max_by_key(|e| e.time()) {
-        signs.push(format!(
-            "event {} on {}",
-            event.reason.line(40),
-            event.involved_object.name.line(80)
-        ));
-    }
-    if signs.is_empty() {
-        return vec![];
-    }
-    vec![Finding::new(
+    let newest = events.max_by_key(|e| e.time());
+    let finding = newest.map(|event| {
+        let name = event.involved_object.name.line(80);
+        let subjects = facts
+            .node(&name)
+            .map(|n| Subject::node(n.name))
+            .into_iter()
+            .collect();
+        upgrade_finding(subjects, &format!("event {} on {name}", event.reason.line(40)))
+    });
+    finding.into_iter().collect()
+}
+
+fn upgrade_finding(subjects: Vec<Subject>, signs: &str) -> Finding {
+    Finding::new(
         &AKS_UPGRADE_RUNNING,
         subjects,
-        format!("an AKS upgrade seems to be running: {}", signs.join("; ")),
+        format!("an AKS upgrade seems to be running: {signs}"),
         "kubectl get nodes -L kubernetes.azure.com/agentpool,kubernetes.azure.com/node-image-version",
-    )]
+    )
 }
 
 /// <https://learn.microsoft.com/azure/aks/azure-cni-powered-by-cilium>, "Limitations".

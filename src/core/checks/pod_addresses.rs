@@ -61,7 +61,10 @@ pub(in crate::core) fn outsiders<'f>(facts: &'f Facts<'_>) -> Vec<&'f PodRow> {
         }
         BlockModel::None => false,
     };
-    facts.pods.addressed.iter().filter(stray).copied().collect()
+    // Pods of a virtual node run elsewhere, on somebody else's network.
+    let here = |row: &&&PodRow| facts.node(&row.node).is_none_or(|n| !n.is_virtual);
+    let rows = facts.pods.addressed.iter().filter(here);
+    rows.filter(stray).copied().collect()
 }
 
 fn subject(row: &PodRow) -> Subject {

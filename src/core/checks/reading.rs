@@ -81,7 +81,9 @@ fn unparsable(facts: &Facts<'_>) -> Vec<Finding> {
     } else {
         String::new()
     };
-    let subjects = notes.iter().map(|(subject, ..)| subject.clone()).collect();
+    let mut subjects: Vec<_> = notes.iter().map(|(subject, ..)| subject.clone()).collect();
+    subjects.sort();
+    subjects.dedup();
     vec![Finding::new(
         &UNPARSABLE_VALUE,
         subjects,
@@ -103,8 +105,11 @@ pub(super) fn namespace_flag(namespace: Option<&str>) -> String {
     namespace.map(|n| format!(" -n {n}")).unwrap_or_default()
 }
 
-/// A sentence's list of nodes: `3 of 40 nodes (a, b, c)`.
+/// A sentence's list of nodes: `3 of 40 nodes (a, b, c)`, `all 40 nodes`.
 pub(super) fn of_nodes(facts: &Facts<'_>, some: &[&str]) -> String {
+    if some.len() == facts.nodes.len() && some.len() > 1 {
+        return format!("all {} nodes", some.len());
+    }
     format!(
         "{} of {} ({})",
         some.len(),

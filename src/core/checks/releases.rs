@@ -94,7 +94,7 @@ fn state(facts: &Facts<'_>) -> Vec<Finding> {
         vec![Subject::namespaced(
             "Secret",
             namespace,
-            &format!("sh.helm.release.v1.{name}.v{}", newest.number),
+            &record_name(name, newest.number),
         )]
     };
     let good = found
@@ -135,6 +135,11 @@ fn state(facts: &Facts<'_>) -> Vec<Finding> {
     vec![]
 }
 
+/// The Secret that holds a revision.
+fn record_name(release: &str, revision: i64) -> String {
+    format!("sh.helm.release.v1.{release}.v{revision}")
+}
+
 fn foreign_owner(facts: &Facts<'_>) -> Vec<Finding> {
     if !facts.detection.signs.is_empty() {
         // The platform's own CNI is told as such.
@@ -162,8 +167,10 @@ fn version_drift(facts: &Facts<'_>) -> Vec<Finding> {
     let Some(found) = &facts.release else {
         return vec![];
     };
-    let app = found.revisions.last().and_then(|r| r.app_version.clone());
-    let (Some(app), Some(running)) = (app, facts.detection.version()) else {
+    let Some(newest) = found.revisions.last() else {
+        return vec![];
+    };
+    let (Some(app), Some(running)) = (newest.app_version.clone(), facts.detection.version()) else {
         return vec![];
     };
     let plain = |v: &str| v.trim_start_matches('v').to_string();
@@ -176,7 +183,7 @@ fn version_drift(facts: &Facts<'_>) -> Vec<Finding> {
         vec![Subject::namespaced(
             "Secret",
             &found.release.namespace,
-            &found.release.name,
+            &record_name(&found.release.name, newest.number),
         )],
         format!(
             "agents run {running}, release {}/{} is of {}: its values name another image, or somebody changed it behind Helm's back",

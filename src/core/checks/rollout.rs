@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::core::{
-    capture::Source,
+    capture::{Source, Workload},
     codes::workload::{AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_NOT_READY, ROLLOUT_INCOMPLETE},
     facts::{AgentState, Facts},
     finding::{Finding, Subject},
@@ -19,16 +19,27 @@ pub(super) const ALL: &[Check] = &[Check {
     run: incomplete,
 }];
 
+/// The DaemonSets of the main CNI.
+fn daemon_sets<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Workload> {
+    let detection = &facts.detection;
+    let agent = detection.main.as_ref().and_then(|m| m.workload).into_iter();
+    agent
+        .chain(detection.more_agents.iter().copied())
+        .chain(detection.helpers.iter().copied())
+        .filter(|w| w.status.desired_number_scheduled.is_some())
+}
+
+/// Whether a new template is on its way to the nodes.
+pub(super) fn running(facts: &Facts<'_>) -> bool {
+    daemon_sets(facts).any(|w| !w.observed() || w.updated() < w.desired())
+}
+
 fn incomplete(facts: &Facts<'_>) -> Vec<Finding> {
     let Some(main) = &facts.detection.main else {
         return vec![];
     };
-    let agent = main.workload.into_iter();
-    let daemon_sets = agent
-        .chain(facts.detection.helpers.iter().copied())
-        .filter(|w| w.status.desired_number_scheduled.is_some());
     let mut findings = vec![];
-    for workload in daemon_sets {
+    for workload in daemon_sets(facts) {
         let (namespace, name) = (&workload.meta.namespace, &workload.meta.name);
         let old = workload.desired() - workload.updated();
         let what = if !workload.observed() {

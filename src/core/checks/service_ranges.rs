@@ -24,7 +24,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         title: "the size of service ranges",
-        needs: NEEDS,
+        needs: &[Source::Nodes, Source::ServiceCidrs, Source::Services],
         needs_cni_objects: false,
         needed: true,
         run: size,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Check;
+use super::{Check, rollout};
 use crate::core::{
     capture::{Source, Workload},
     cni::image_version,
-    codes::workload::VERSION_SKEW,
-    facts::Facts,
+    codes::workload::{AGENT_IMAGE_PULL, ROLLOUT_INCOMPLETE, VERSION_SKEW},
+    facts::{AgentState, Facts},
     finding::{Finding, Subject},
 };
 
@@ -71,20 +71,30 @@ fn skew(facts: &Facts<'_>) -> Vec<Finding> {
                 format!("{} {version}", names.join(", "))
             })
             .collect();
-        findings.push(Finding::new(
+        let mut subjects: Vec<Subject> = by_version
+            .into_values()
+            .flatten()
+            .map(|(_, subject)| subject)
+            .collect();
+        subjects.sort();
+        let finding = Finding::new(
             &VERSION_SKEW,
-            by_version
-                .into_values()
-                .flatten()
-                .map(|(_, subject)| subject)
-                .collect(),
-            format!(
-                "{}: components of different versions: {}",
-                main.cni.name,
-                parts.join("; ")
-            ),
+            subjects,
+            format!("{}: {}", main.cni.name, parts.join("; ")),
             "kubectl byocni upgrade",
-        ));
+        );
+        // While a new version is on its way there are two.
+        let pulling = facts
+            .agents
+            .iter()
+            .any(|a| matches!(a.state, AgentState::ImagePull { .. }));
+        findings.push(if pulling {
+            finding.because_of(&AGENT_IMAGE_PULL)
+        } else if rollout::running(facts) {
+            finding.because_of(&ROLLOUT_INCOMPLETE)
+        } else {
+            finding
+        });
     }
     findings
 }

@@ -18,8 +18,8 @@ use crate::core::{
 pub enum AgentState {
     /// Ready.
     Ready {
-        /// When it last started again, if that was in the last ten minutes.
-        restarted: Option<Timestamp>,
+        /// How it last ended, if that was in the last ten minutes.
+        restarted: Option<String>,
     },
     /// Not Ready yet, and within its start-up budget.
     Starting {
@@ -118,20 +118,23 @@ pub fn budget(cni: &Cni, workload: &Workload) -> SignedDuration {
     seconds.map_or(DEFAULT_BUDGET, |s| SignedDuration::from_secs(s.clamp(0, 86_400)))
 }
 
-/// The agents of all nodes, in the nodes' order. `pods_known` says whether pods could be read at all.
+/// The agents of all nodes, in the nodes' order. There is a DaemonSet or several, such as one for Windows; `pods_known`
+/// says whether pods could be read at all.
 pub fn of<'a>(
     cni: &Cni,
-    workload: &Workload,
+    workloads: &[&Workload],
     nodes: &[NodeFacts<'a>],
     pods: &'a [Pod],
     taken_at: Timestamp,
     pods_known: bool,
 ) -> Vec<AgentFacts<'a>> {
-    let own =
-        |pod: &&Pod| pod.meta.namespace == workload.meta.namespace && workload.selects(&pod.meta.labels);
+    let owner = |pod: &Pod| {
+        let owns = |w: &&&Workload| pod.meta.namespace == w.meta.namespace && w.selects(&pod.meta.labels);
+        workloads.iter().find(owns).copied()
+    };
     let mut by_node: BTreeMap<&str, &Pod> = BTreeMap::new();
     let mut waiting_for_node = None;
-    for pod in pods.iter().filter(own) {
+    for pod in pods.iter().filter(|p| owner(p).is_some()) {
         if pod.spec.node_name.is_empty() {
             let why = pod
                 .condition("PodScheduled")
@@ -152,18 +155,24 @@ pub fn of<'a>(
             *place = pod;
         }
     }
-    let budget = budget(cni, workload);
-    let generation = workload
-        .meta
-        .annotation("deprecated.daemonset.template.generation");
-    let judge = |node: &NodeFacts<'a>| {
+    let judge = |node: &NodeFacts<'a>| -> Option<AgentFacts<'a>> {
         let pod = by_node.get(node.name).copied();
+        let meant = workloads
+            .iter()
+            .find(|w| scheduling::excluded(w, node.node).is_none());
+        let workload = pod
+            .and_then(owner)
+            .or(meant.copied())
+            .or(workloads.first().copied())?;
+        let generation = workload
+            .meta
+            .annotation("deprecated.daemonset.template.generation");
         let state = if node.is_virtual || (cni.linux_only && !node.linux) || node.ready == Ready::Lost {
             AgentState::NotAsked
         } else if !pods_known {
             AgentState::Unknown
         } else if let Some(pod) = pod {
-            state_of(pod, taken_at, budget)
+            state_of(pod, taken_at, budget(cni, workload))
         } else if let Some(why) = scheduling::excluded(workload, node.node) {
             AgentState::Excluded { why }
         } else if node.young {
@@ -192,7 +201,7 @@ pub fn of<'a>(
             }
         };
         let container = pod.and_then(|p| agent_status(cni, p));
-        AgentFacts {
+        Some(AgentFacts {
             node: node.name,
             state,
             pod,
@@ -204,9 +213,9 @@ pub fn of<'a>(
                 (Some(wanted), Some(own)) => wanted != own,
                 _ => false,
             }),
-        }
+        })
     };
-    nodes.iter().map(judge).collect()
+    nodes.iter().filter_map(judge).collect()
 }
 
 fn agent_status<'p>(cni: &Cni, pod: &'p Pod) -> Option<&'p ContainerStatus> {
@@ -249,10 +258,14 @@ pub fn state_of(pod: &Pod, taken_at: Timestamp, budget: SignedDuration) -> Agent
     if pod.ready() && pod.meta.deletion_timestamp.is_none() {
         let ends = status.container_statuses.iter().filter(|c| c.restart_count > 0);
         let last = ends
-            .filter_map(|c| c.last_state.terminated.as_ref()?.finished_at)
-            .max();
+            .filter_map(|c| Some((c, c.last_state.terminated.as_ref()?)))
+            .max_by_key(|(_, end)| end.finished_at);
+        let recent = last.filter(|(_, end)| {
+            end.finished_at
+                .is_some_and(|t| taken_at.duration_since(t) < RECENT)
+        });
         return AgentState::Ready {
-            restarted: last.filter(|t| taken_at.duration_since(*t) < RECENT),
+            restarted: recent.map(|(c, end)| format!("{} ended with {}", c.name.line(80), how_it_ended(end))),
         };
     }
     if let Some(container) = all().find(|c| waiting_reason(c).is_some_and(pulls)) {

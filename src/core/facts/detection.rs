@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
     NodeFacts, Ready,
     platform::ManagedSign,
     release::{self, ReleaseFacts},
 };
 use crate::core::{
-    capture::{Capture, Meta, PodState, Workload},
+    capture::{Capture, Event, Meta, PodState, Workload},
     cni::{self, Cni, Role, azure, flannel, image_version},
+    text::Text,
+    words,
 };
 
 /// One CNI that was found.
@@ -34,6 +38,10 @@ pub struct Detection<'a> {
     pub rivals: Vec<Detected<'a>>,
     /// Policy engines, chained and meta plugins.
     pub companions: Vec<Detected<'a>>,
+    /// Other DaemonSets of the main one's agents, such as those of Windows nodes.
+    pub more_agents: Vec<&'a Workload>,
+    /// Whether the main one has an agent for Windows nodes.
+    pub windows_agent: bool,
     /// DaemonSets that look like a CNI and are not known by name, with the evidence.
     pub unknown: Vec<(&'a Workload, String)>,
     /// Deployments without which the main one does not work.
@@ -42,6 +50,8 @@ pub struct Detection<'a> {
     pub helpers: Vec<&'a Workload>,
     /// A named CNI whose workload is gone and whose traces are there.
     pub leftovers: Vec<(&'static Cni, Vec<String>)>,
+    /// What says that pods get no network though nodes are Ready, where no CNI can be named.
+    pub sandboxes_fail: Option<String>,
     /// What says that a plugin without a workload is at work.
     pub without_workload: Option<String>,
     /// Signs that the platform runs the CNI.
@@ -56,13 +66,17 @@ pub fn of<'a>(
     signs: &[ManagedSign],
 ) -> Detection<'a> {
     let mut found = Detection::default();
+    let mut agents = vec![];
     for workload in &capture.daemon_sets {
         // A DaemonSet that no node is meant to run says nothing about the cluster (desired 0 everywhere).
         let known = cni::ALL
             .iter()
             .find_map(|cni| Some((*cni, cni.evidence(workload)?)));
         match known {
-            Some((cni, evidence)) => found.add(capture, workload, cni, evidence),
+            Some((cni, evidence)) => {
+                agents.push((cni, workload));
+                found.add(capture, workload, cni, evidence);
+            }
             None => found
                 .unknown
                 .extend(looks_like_cni(workload).map(|evidence| (workload, evidence))),
@@ -75,16 +89,9 @@ pub fn of<'a>(
         found.without_workload = found.main.as_ref().map(|m| m.evidence.clone());
     }
     if found.main.is_none() && found.unknown.is_empty() {
-        found.leftovers = leftovers(capture, nodes);
-        // Calico as a policy engine leaves Calico's marks.
-        let beside: Vec<&str> = found.companions.iter().map(|c| c.cni.id).collect();
-        found.leftovers.retain(|(cni, _)| !beside.contains(&cni.id));
-        if found.leftovers.is_empty() {
-            found.main = by_addresses(capture, nodes, platform);
-            found.without_workload = found.main.as_ref().map(|m| m.evidence.clone());
-        }
+        found.without_any(capture, nodes, platform);
     }
-    found.add_workloads(capture);
+    found.add_workloads(capture, &agents);
     found
 }
 
@@ -141,8 +148,58 @@ impl<'a> Detection<'a> {
         }
     }
 
-    fn add_workloads(&mut self, capture: &'a Capture) {
+    /// No workload of a CNI and none that looks like one: a plugin without a workload, or what one left behind.
+    fn without_any(&mut self, capture: &Capture, nodes: &[NodeFacts<'a>], platform: &str) {
+        // Calico as a policy engine leaves Calico's marks.
+        let beside: Vec<&str> = self.companions.iter().map(|c| c.cni.id).collect();
+        let mut traces = leftovers(capture, nodes);
+        traces.retain(|left| !beside.contains(&left.cni.id));
+        // Custom resources stay for years after somebody tried a CNI; what stands on nodes was written by its agents.
+        if !traces.iter().any(|left| left.on_nodes) {
+            self.main = by_addresses(capture, nodes, platform);
+            self.without_workload = self.main.as_ref().map(|m| m.evidence.clone());
+            if self.main.is_some() || routed(nodes) {
+                return;
+            }
+        }
+        self.leftovers = traces.into_iter().map(|left| (left.cni, left.traces)).collect();
+        if self.leftovers.is_empty() && nodes.iter().any(|n| n.linux && n.ready == Ready::Yes) {
+            self.sandboxes_fail = sandboxes_fail(capture, nodes);
+        }
+    }
+
+    /// Whether a CNI was here, is gone, and took the pods' network with it.
+    pub fn lost(&self) -> bool {
+        !self.leftovers.is_empty() || self.sandboxes_fail.is_some()
+    }
+
+    fn add_workloads(&mut self, capture: &'a Capture, agents: &[(&'static Cni, &'a Workload)]) {
         let Some(main) = &self.main else { return };
+        let of_main = agents.iter().filter(|(cni, _)| cni.id == main.cni.id);
+        self.more_agents = of_main
+            .map(|(_, workload)| *workload)
+            .filter(|w| main.workload.is_some_and(|m| !std::ptr::eq(m, *w)))
+            .collect();
+        // Their containers have names of their own (`felix`, `node`); the DaemonSet's name and its nodes tell them.
+        let id = main.cni.id;
+        let for_windows = |w: &Workload| {
+            let os = w.spec.template.spec.node_selector.get("kubernetes.io/os");
+            os.is_some_and(|os| *os == "windows") && w.meta.name.contains(id)
+        };
+        self.windows_agent = capture
+            .daemon_sets
+            .iter()
+            .any(|w| w.desired() > 0 && for_windows(w));
+        self.unknown.retain(|(w, _)| !for_windows(w));
+        // Parts of a CNI that is known mount the same folders.
+        let parts: Vec<&str> = self
+            .main
+            .iter()
+            .chain(&self.rivals)
+            .flat_map(|d| d.cni.companions.iter().copied())
+            .collect();
+        self.unknown
+            .retain(|(w, _)| !parts.iter().any(|p| w.meta.name == *p));
         let named = |names: &[&str], w: &Workload| names.iter().any(|n| w.meta.name == **n);
         self.operators = capture
             .deployments
@@ -311,8 +368,65 @@ fn near(net: ipnet::IpNet, ip: std::net::IpAddr) -> bool {
     wide.is_ok_and(|n| n.contains(&ip))
 }
 
+/// Routes of the cloud are the pods' network: no agent is needed on any node.
+fn routed(nodes: &[NodeFacts<'_>]) -> bool {
+    let by_route = |n: &NodeFacts<'_>| {
+        n.network_unavailable()
+            .is_some_and(|c| c.reason == "RouteCreated")
+    };
+    nodes.iter().any(|n| n.linux) && nodes.iter().filter(|n| n.linux && !n.is_virtual).all(by_route)
+}
+
+/// How long a sandbox may take, and how old an event may be to speak of now.
+const SANDBOX: SignedDuration = SignedDuration::from_mins(2);
+const RECENT: SignedDuration = SignedDuration::from_mins(10);
+
+/// What says that new pods get no network: the kubelet's words, or pods that wait for their sandbox while nothing that
+/// was made since then has an address.
+fn sandboxes_fail(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Option<String> {
+    let age = |time: Option<Timestamp>| time.map(|t| capture.taken_at.duration_since(t));
+    let of_network = |e: &&Event| {
+        let network = e.message.contains("network for sandbox") || e.message.contains("plugin type=");
+        e.reason == "FailedCreatePodSandBox" && network && age(e.time()).is_some_and(|a| a < RECENT)
+    };
+    let events: Vec<&Event> = capture.events.iter().filter(of_network).collect();
+    if let Some(event) = events.iter().max_by_key(|e| e.time()) {
+        let said = event.message.find("plugin type=").unwrap_or(0);
+        let said = Text::new(&event.message[said..]).line(160);
+        return Some(format!(
+            "the kubelet says of {}: {said}",
+            event.involved_object.name.line(80)
+        ));
+    }
+    let host_ips: Vec<_> = nodes.iter().flat_map(|n| &n.internal_ips).collect();
+    let addressed = capture
+        .pod_rows
+        .iter()
+        .filter(|row| row.state == PodState::Running && !row.ips().any(|ip| host_ips.contains(&&ip)));
+    let newest = addressed.filter_map(|row| row.created).max();
+    let stuck = capture.pod_rows.iter().filter(|row| {
+        let waits = row.state == PodState::Starting && age(row.created).is_some_and(|a| a > SANDBOX);
+        waits && row.created > newest
+    });
+    let stuck: Vec<&str> = stuck.map(|row| &*row.name).collect();
+    (!stuck.is_empty()).then(|| {
+        format!(
+            "no pod got an address since {} {} made",
+            words::names(&stuck),
+            words::verb(stuck.len(), "was", "were")
+        )
+    })
+}
+
+/// What a CNI left behind.
+struct Leftover {
+    cni: &'static Cni,
+    traces: Vec<String>,
+    on_nodes: bool,
+}
+
 /// Traces of named CNIs on Ready nodes where no CNI has a workload.
-fn leftovers(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<(&'static Cni, Vec<String>)> {
+fn leftovers(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<Leftover> {
     let ready: Vec<_> = nodes
         .iter()
         .filter(|n| n.linux && !n.is_virtual && n.ready == Ready::Yes)
@@ -340,6 +454,7 @@ fn leftovers(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<(&'static Cni, V
                 traces.push(format!("annotations {prefix}… on {count} Ready nodes"));
             }
         }
+        let on_nodes = !traces.is_empty();
         let objects: usize = cni.resources.iter().map(|r| capture.custom(r).len()).sum();
         let crds = capture
             .crds
@@ -353,22 +468,31 @@ fn leftovers(capture: &Capture, nodes: &[NodeFacts<'_>]) -> Vec<(&'static Cni, V
                 .filter(|r| !capture.custom(r).is_empty())
                 .map(|r| r.kind)
                 .collect();
-            traces.push(format!("{objects} objects of {}", kinds.join(", ")));
+            traces.push(format!(
+                "{} of {}",
+                words::count(objects, "object"),
+                kinds.join(", ")
+            ));
         }
         if crds > 0 {
             traces.push(format!(
-                "{crds} CustomResourceDefinitions of {}",
+                "{} of {}",
+                words::count(crds, "CustomResourceDefinition"),
                 cni.groups.join(", ")
             ));
         }
-        traces
+        Leftover {
+            cni,
+            traces,
+            on_nodes,
+        }
     };
     // Canal's marks are Flannel's and Calico's.
     let primary = cni::ALL
         .iter()
         .filter(|c| c.role == Role::Primary && c.id != "canal");
     primary
-        .map(|cni| (*cni, traces(cni)))
-        .filter(|(_, traces)| !traces.is_empty())
+        .map(|cni| traces(cni))
+        .filter(|left| !left.traces.is_empty())
         .collect()
 }

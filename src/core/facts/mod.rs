@@ -23,7 +23,7 @@ pub use nodes::{NodeFacts, Ready};
 
 use super::{
     capture::{Capture, Source},
-    cni::{Look, Network},
+    cni::{Look, Network, minor_of},
     finding::Subject,
     report::{Platform, ServiceRange},
     text::Text,
@@ -125,7 +125,7 @@ impl<'a> Facts<'a> {
                 ..
             }) => agents::of(
                 cni,
-                workload,
+                &[&[*workload], detection.more_agents.as_slice()].concat(),
                 &nodes,
                 &capture.pods,
                 capture.taken_at,
@@ -159,6 +159,32 @@ impl<'a> Facts<'a> {
     pub fn node(&self, name: &str) -> Option<&NodeFacts<'a>> {
         let index = self.nodes.binary_search_by_key(&name, |n| n.name).ok()?;
         self.nodes.get(index)
+    }
+
+    /// The agent on a node: they are in the nodes' order, which is by name.
+    pub fn agent(&self, node: &str) -> Option<&AgentFacts<'a>> {
+        let index = self.agents.binary_search_by_key(&node, |a| a.node).ok()?;
+        self.agents.get(index)
+    }
+
+    /// Whether there is a Linux node at all.
+    pub fn any_linux(&self) -> bool {
+        self.nodes.iter().any(|n| n.linux)
+    }
+
+    /// Whether the CNI has no agent for this node's operating system.
+    pub fn without_windows_agent(&self, node: &NodeFacts<'a>) -> bool {
+        let main = self.detection.main.as_ref();
+        let linux_only = main.is_some_and(|m| m.cni.linux_only && m.workload.is_some());
+        !node.linux && !node.is_virtual && linux_only && !self.detection.windows_agent
+    }
+
+    /// The kernel that the CNI wants at least, where this node's is older.
+    pub fn kernel_wanted(&self, node: &NodeFacts<'a>) -> Option<(u32, u32)> {
+        let main = self.detection.main.as_ref()?;
+        let version = self.detection.version();
+        let oldest = (main.cni.oldest_kernel)(version.as_deref().and_then(minor_of))?;
+        (node.linux && node.kernel()? < oldest).then_some(oldest)
     }
 
     /// Nodes that a CNI's agent is expected on: Linux with a machine of their own, not left out by the DaemonSet.

@@ -46,7 +46,7 @@ pub struct NodeFacts<'a> {
     pub ready: Ready,
     /// Younger than a node takes to start.
     pub young: bool,
-    /// InternalIPs.
+    /// InternalIPs. A virtual node has none of its own: it shows those of the pod that plays it.
     pub internal_ips: Vec<IpAddr>,
     /// `spec.podCIDRs`.
     pub pod_cidrs: Vec<IpNet>,
@@ -86,7 +86,8 @@ impl<'a> NodeFacts<'a> {
             }
         }
         let mut internal_ips = vec![];
-        for address in node.status.addresses.iter().filter(|a| a.kind == "InternalIP") {
+        let internal = |kind: &str| kind == "InternalIP" && !is_virtual(node);
+        for address in node.status.addresses.iter().filter(|a| internal(&a.kind)) {
             match address.address.parse::<IpAddr>() {
                 Ok(ip) => internal_ips.push(ip),
                 Err(_) => notes.unparsable(subject(), "status.addresses", &address.address),
