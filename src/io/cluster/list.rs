@@ -33,8 +33,7 @@ const BEGINNINGS: usize = 3;
 pub trait Slim: DeserializeOwned + Send + 'static {}
 impl<T: DeserializeOwned + Send + 'static> Slim for T {}
 
-/// A page as the API server writes it: `metadata` stands before `items`, which are `null` where a list of metadata is
-/// empty.
+/// A page as the API server writes it. `items` are `null` where a list of metadata is empty.
 #[derive(Deserialize)]
 struct Page<T> {
     #[serde(default = "Option::default")]
@@ -44,8 +43,7 @@ struct Page<T> {
 /// The head of a page.
 #[derive(Deserialize, Default)]
 struct Head {
-    #[serde(default)]
-    metadata: ListMeta,
+    metadata: Option<ListMeta>,
 }
 
 #[derive(Deserialize, Default)]
@@ -117,8 +115,8 @@ pub fn page_path(path: &str, a_page: usize, token: &str) -> String {
     format!("{path}{joint}limit={a_page}{token}")
 }
 
-/// The token of the next page. It stands in the first bytes of the body: those alone are looked at, so that the next
-/// request is sent before this page is parsed.
+/// The token of the next page. It nearly always stands in the first bytes of the body: those alone are looked at then, so
+/// that the next request is sent before this page is parsed.
 pub fn next_token(body: &Bytes) -> String {
     const HEAD: usize = 8192;
     let head = &body[..body.len().min(HEAD)];
@@ -135,8 +133,13 @@ pub fn next_token(body: &Bytes) -> String {
         }
         _ => None,
     };
-    let head = parsed.or_else(|| serde_json::from_slice::<Head>(body).ok());
-    head.map(|h| h.metadata.next).unwrap_or_default()
+    // Lists of custom objects are written by the alphabet: metadata comes last, and the whole body is gone through.
+    let head = parsed
+        .filter(|head| head.metadata.is_some())
+        .or_else(|| serde_json::from_slice::<Head>(body).ok());
+    head.and_then(|head| head.metadata)
+        .map(|m| m.next)
+        .unwrap_or_default()
 }
 
 /// Parses a page away from the runtime's one thread.
