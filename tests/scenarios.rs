@@ -183,9 +183,9 @@ fn what_a_scenario_raises_comes_from_its_change() {
 
 /// A line may be wider than the page only where one word of it alone is.
 fn too_wide(text: &str, width: usize) -> Option<&str> {
-    let columns = unicode_width::UnicodeWidthStr::width;
+    let columns = |text: &str| unicode_width::UnicodeWidthStr::width(text);
     text.lines()
-        .find(|line| columns(*line) > width && !line.split_whitespace().any(|word| columns(word) + 4 > width))
+        .find(|line| columns(line) > width && !line.split_whitespace().any(|word| columns(word) + 4 > width))
 }
 
 /// The code points of acceptance scenario 40.

@@ -144,7 +144,7 @@ fn upgrade_finding(subjects: Vec<Subject>, signs: &str) -> Finding {
 /// <https://learn.microsoft.com/azure/aks/azure-cni-powered-by-cilium>, "Limitations".
 fn unsupported(facts: &Facts<'_>) -> Vec<Finding> {
     let main = facts.detection.main.as_ref();
-    if !main.is_some_and(|m| m.cni.id == "azure-cilium") {
+    if main.is_none_or(|m| m.cni.id != "azure-cilium") {
         return vec![];
     }
     let local: Vec<_> = facts

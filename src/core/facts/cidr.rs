@@ -79,7 +79,8 @@ pub fn size(net: IpNet) -> u64 {
 
 /// The smallest network that holds all of these addresses, one a family.
 pub fn hulls(ips: impl IntoIterator<Item = IpAddr>) -> Vec<IpNet> {
-    let (mut v4, mut v6): (Option<(u32, u32)>, Option<(u128, u128)>) = (None, None);
+    let mut v4: Option<(u32, u32)> = None;
+    let mut v6: Option<(u128, u128)> = None;
     for ip in ips {
         match ip {
             IpAddr::V4(ip) => {
