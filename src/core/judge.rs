@@ -18,7 +18,7 @@ pub type Shown<'s> = &'s dyn Fn(&super::capture::Node) -> bool;
 pub fn report(capture: &Capture, asked: &Asked, shown: Shown<'_>) -> Report {
     let facts = Facts::of(capture, asked);
     let (findings, skipped) = ask(&facts);
-    let findings = in_order(with_causes(findings));
+    let findings = in_order(to_roots(with_causes(findings)));
     let verdict = verdict(&facts, &findings);
     Report {
         verdict,
@@ -117,6 +117,30 @@ fn with_causes(mut findings: Vec<Finding>) -> Vec<Finding> {
             None => return findings,
         }
     }
+}
+
+/// A consequence of a consequence is shown under the cause of both. Where a code stands for several causes at once, it
+/// stays what is named.
+fn to_roots(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let above = |findings: &[Finding], slug: &str| {
+        let mut causes = findings
+            .iter()
+            .filter(|f| f.code.slug == slug)
+            .map(|f| f.caused_by);
+        let first = causes.next().flatten();
+        first.filter(|_| causes.all(|cause| cause == first))
+    };
+    // Deeper than any chain there is, and an end to those that would go in a circle.
+    for _ in 0..4 {
+        for i in 0..findings.len() {
+            let higher = findings[i].caused_by.and_then(|cause| above(&findings, cause));
+            let circle = higher == Some(findings[i].code.slug);
+            if let Some(higher) = higher.filter(|_| !circle) {
+                findings[i].caused_by = Some(higher);
+            }
+        }
+    }
+    findings
 }
 
 /// Worst first, then by code; consequences directly behind their cause.

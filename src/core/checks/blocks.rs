@@ -85,7 +85,7 @@ fn pod_cidr_missing(facts: &Facts<'_>) -> Vec<Finding> {
             words::verb(names.len(), "has", "have"),
             main.cni.name
         ),
-        "kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDRS:.spec.podCIDRS",
+        explain(&NODE_POD_CIDR_MISSING),
     )]
 }
 

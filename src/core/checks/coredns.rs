@@ -8,7 +8,7 @@ use crate::core::{
     cni::BlockModel,
     code::Code,
     codes::{
-        cidrs::{NODE_BLOCK_OUTSIDE_POOL, POD_IP_OUTSIDE_NODE_BLOCK, POD_IP_OUTSIDE_POOL},
+        cidrs::{POD_IP_OUTSIDE_NODE_BLOCK, POD_IP_OUTSIDE_POOL},
         dns::{COREDNS_DEGRADED, COREDNS_MISSING, COREDNS_NOT_READY, COREDNS_PENDING, COREDNS_UNMANAGED},
         nodes::{NO_NODES, NODE_JOINING},
         workload::{
@@ -38,6 +38,7 @@ pub(super) const ALL: &[Check] = &[
     Check {
         title: "CoreDNS's addresses",
         needs: &[
+            Source::Nodes,
             Source::Services,
             Source::CniPods,
             Source::DaemonSets,
@@ -267,7 +268,9 @@ fn addresses(facts: &Facts<'_>) -> Vec<Finding> {
                 .iter()
                 .filter(|pool| cidr::family(pool.cidr) == cidr::family_of(ip))
                 .peekable();
-            (family.peek().is_some() && !family.any(|pool| pool.cidr.contains(&ip))).then_some((*p, ip))
+            let retired = facts.network.retired.iter().any(|net| net.contains(&ip));
+            (family.peek().is_some() && !retired && !family.any(|pool| pool.cidr.contains(&ip)))
+                .then_some((*p, ip))
         })
         .collect();
     let Some((first, ip)) = stray.first() else {
@@ -303,18 +306,10 @@ fn addresses(facts: &Facts<'_>) -> Vec<Finding> {
             finding.because_of(&POD_IP_OUTSIDE_POOL)
         } else if stray.iter().all(|(p, _)| told(p)) {
             finding.because_of(&POD_IP_OUTSIDE_NODE_BLOCK)
-        } else if stray.iter().all(|(p, ip)| in_own_block(facts, p, *ip)) {
-            finding.because_of(&NODE_BLOCK_OUTSIDE_POOL)
         } else {
             finding
         },
     ]
-}
-
-/// An address of the node's own block: then it is the block that is in no pool.
-fn in_own_block(facts: &Facts<'_>, pod: &Pod, ip: std::net::IpAddr) -> bool {
-    let blocks = facts.network.blocks.get(pod.spec.node_name.as_str());
-    blocks.is_some_and(|blocks| blocks.iter().any(|b| b.contains(&ip)))
 }
 
 fn restart_target(facts: &Facts<'_>) -> String {

@@ -22,7 +22,7 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         title: "one CNI only",
-        needs: NEEDS,
+        needs: BESIDE,
         needs_cni_objects: false,
         needed: true,
         run: multiple,
@@ -36,12 +36,15 @@ pub(super) const ALL: &[Check] = &[
     },
     Check {
         title: "plugins beside the CNI",
-        needs: NEEDS,
+        needs: BESIDE,
         needs_cni_objects: false,
         needed: false,
         run: companions,
     },
 ];
+
+/// Whether a CNI is chained behind another is written in its ConfigMap.
+const BESIDE: &[Source] = &[Source::Nodes, Source::DaemonSets, Source::ConfigMaps];
 
 /// Where the newcomer goes from here.
 const INSTALL: &str = "kubectl byocni install cilium";

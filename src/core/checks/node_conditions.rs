@@ -271,7 +271,7 @@ fn joining(facts: &Facts<'_>) -> Vec<Finding> {
         &NODE_JOINING,
         names.iter().map(|n| Subject::node(n)).collect(),
         format!(
-            "{} {} within the time that starting may take: {waits}",
+            "{} {} still starting: {waits}",
             of_nodes(facts, &names),
             words::are(names.len())
         ),

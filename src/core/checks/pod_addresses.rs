@@ -56,7 +56,8 @@ pub(in crate::core) fn outsiders<'f>(facts: &'f Facts<'_>) -> Vec<&'f PodRow> {
                         .iter()
                         .filter(|p| cidr::family(p.cidr) == cidr::family_of(ip))
                         .peekable();
-                    family.peek().is_some() && !family.any(|p| p.cidr.contains(&ip))
+                    let retired = network.retired.iter().any(|net| net.contains(&ip));
+                    family.peek().is_some() && !retired && !family.any(|p| p.cidr.contains(&ip))
                 })
         }
         BlockModel::None => false,

@@ -176,10 +176,11 @@ fn network(look: &Look<'_>, notes: &mut Notes) -> Network {
         ..Network::default()
     };
     for pool in ip_pools(capture) {
+        let text = pool.text("/spec/cidr").unwrap_or_default();
         if pool.pointer("/spec/disabled").and_then(Value::as_bool) == Some(true) {
+            network.retired.extend(cidr::parse(text));
             continue;
         }
-        let text = pool.text("/spec/cidr").unwrap_or_default();
         let size = pool.pointer("/spec/blockSize").and_then(Value::as_u64);
         match cidr::parse(text) {
             Some(cidr) => network.pools.push(Pool {

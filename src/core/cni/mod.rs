@@ -62,6 +62,8 @@ pub enum BlockModel {
 pub struct Network {
     /// What it hands out.
     pub pools: Vec<Pool>,
+    /// Pools that hand out nothing new, and whose addresses are good where pods have them.
+    pub retired: Vec<IpNet>,
     /// Whether the pools are known at all: none configured is not the same as not found.
     pub pools_known: bool,
     /// Each node's blocks.
@@ -86,8 +88,8 @@ pub struct Network {
     pub mode: Option<String>,
 }
 
-/// The oldest kernel (major, minor) for the version that is installed (major, minor).
-pub type OldestKernel = fn(Option<(u64, u64)>) -> Option<(u32, u32)>;
+/// A kernel's major and minor version.
+pub type Kernel = (u32, u32);
 
 /// One product.
 pub struct Cni {
@@ -118,7 +120,7 @@ pub struct Cni {
     /// Agents run on Linux only.
     pub linux_only: bool,
     /// The oldest kernel that it runs on, by the version that is installed (major, minor).
-    pub oldest_kernel: OldestKernel,
+    pub oldest_kernel: fn(version: Option<(u64, u64)>) -> Option<Kernel>,
     /// The Helm chart that its project publishes.
     pub chart: Option<&'static str>,
     /// Where the addresses come from.
