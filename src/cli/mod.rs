@@ -59,7 +59,12 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error.format(&mut command(&arguments))),
     };
     let terminal = Terminal::new(cli.global.color);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Pages are parsed there: more threads would each keep memory of their own.
+        .max_blocking_threads(2)
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal.failure(&Failure::new(format!("cannot start: {error}")));

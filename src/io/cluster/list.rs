@@ -14,14 +14,14 @@ pub const JSON: &str = "application/json";
 pub const METADATA: &str =
     "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 
-/// Nodes are large (17 KB each, most of it image names): a page is 9 MB.
-pub const NODES_A_PAGE: usize = 500;
+/// Nodes are large (17 KB each, most of it image names): a page is 4 MB.
+pub const NODES_A_PAGE: usize = 250;
 
 /// Agents' pods are 16 KB each.
-pub const PODS_A_PAGE: usize = 500;
+pub const PODS_A_PAGE: usize = 200;
 
-/// Custom objects are about 1.5 KB each.
-pub const CUSTOM_A_PAGE: usize = 2000;
+/// Custom objects are up to 4 KB each, and several times that as JSON values before they are trimmed.
+pub const CUSTOM_A_PAGE: usize = 500;
 
 /// Of the others there are few; the limit bounds what a surprise costs.
 pub const SMALL_A_PAGE: usize = 1000;

@@ -7,12 +7,13 @@
     reason = "a capture is taken now, and its reads are timed"
 )]
 
+mod brief;
 mod list;
 mod release;
 mod table;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     sync::Mutex,
     time::Instant,
 };
@@ -303,10 +304,15 @@ impl Reader<'_> {
             .filter_map(|w| Some((w, *cni::ALL.iter().find(|c| c.evidence(w).is_some())?)))
             .collect();
         let namespaces: BTreeSet<&str> = agents.iter().map(|(w, _)| w.meta.namespace.as_str()).collect();
-        let (deployments, agent_pods, config_maps, dns_pods) = tokio::join!(
+        let (deployments, (agent_pods, config_maps), dns_pods) = tokio::join!(
             self.deployments(&namespaces),
-            self.pods_of(agents.iter().map(|(w, _)| *w).collect()),
-            self.config_maps(&namespaces, &agents),
+            async {
+                let config_maps = self.config_maps(&namespaces, &agents).await;
+                let pods = self
+                    .agents(&agents, config_maps.as_deref().unwrap_or_default())
+                    .await;
+                (pods, config_maps)
+            },
             self.pods_labelled("kube-system", "k8s-app%3Dkube-dns"),
         );
         let named = |w: &&Workload| {
@@ -375,21 +381,41 @@ impl Reader<'_> {
         all_of(list::together(reads).await)
     }
 
+    /// The agents' pods: in brief where many of them are plainly well, else in full.
+    async fn agents(
+        &self,
+        agents: &[(&Workload, &cni::Cni)],
+        config_maps: &[crate::core::capture::ConfigMap],
+    ) -> Result<Vec<Pod>, RequestError> {
+        let reads = agents.iter().map(|(workload, cni)| async move {
+            let own = config_maps.iter().find(|c| {
+                cni.config_map.is_some_and(|name| c.meta.name == name)
+                    && c.meta.namespace == workload.meta.namespace
+            });
+            let configured = own.and_then(|c| c.meta.managed_fields.iter().filter_map(|f| f.time).max());
+            let path = pods_path(&workload.meta.namespace, &selector_of(workload));
+            match brief::agents(self.connection, workload, &path, configured).await {
+                Ok(Some(pods)) => {
+                    self.tell("agents in brief", pods.len());
+                    Ok(pods)
+                }
+                // Also where the table was refused or cut short: the pods themselves have the last word.
+                _ => self.pods_of(vec![*workload]).await,
+            }
+        });
+        all_of(list::together(reads).await)
+    }
+
     async fn pods_of(&self, workloads: Vec<&Workload>) -> Result<Vec<Pod>, RequestError> {
         let reads = workloads.into_iter().map(|workload| async move {
-            let labels = &workload.spec.selector.match_labels;
-            let pairs: Vec<String> = labels
-                .iter()
-                .map(|(k, v)| format!("{}%3D{}", escaped(k), escaped(v)))
-                .collect();
-            self.pods_labelled(&workload.meta.namespace, &pairs.join("%2C"))
+            self.pods_labelled(&workload.meta.namespace, &selector_of(workload))
                 .await
         });
         all_of(list::together(reads).await)
     }
 
     async fn pods_labelled(&self, namespace: &str, selector: &str) -> Result<Vec<Pod>, RequestError> {
-        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
+        let path = pods_path(namespace, selector);
         self.pages(
             &path,
             Source::CniPods,
@@ -519,21 +545,28 @@ impl Reader<'_> {
     }
 }
 
+/// The pods of a namespace that a selector selects; both are escaped already.
+fn pods_path(namespace: &str, selector: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")
+}
+
+/// A workload's selector as a part of a query.
+fn selector_of(workload: &Workload) -> String {
+    let labels = &workload.spec.selector.match_labels;
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(k, v)| format!("{}%3D{}", escaped(k), escaped(v)))
+        .collect();
+    pairs.join("%2C")
+}
+
 /// Puts the rows of pods that were read in full in the place of those from the table.
 fn replace_rows(capture: &mut Capture) {
     let mut names = NodeNames::default();
-    let full: BTreeMap<(String, String), PodRow> = capture
-        .pods
-        .iter()
-        .filter_map(|pod| PodRow::of(pod, &mut names))
-        .map(|row| ((row.name.to_string(), row.node.to_string()), row))
-        .collect();
+    let full = capture.pods.iter().filter_map(|pod| PodRow::of(pod, &mut names));
+    let full: HashMap<Box<str>, PodRow> = full.map(|row| (row.name.clone(), row)).collect();
     for row in &mut capture.pod_rows {
-        // The key is built only for rows that can match: 150,000 strings would be made for nothing.
-        if full.is_empty() {
-            break;
-        }
-        if let Some(better) = full.get(&(row.name.to_string(), row.node.to_string())) {
+        if let Some(better) = full.get(&row.name).filter(|better| better.node == row.node) {
             *row = better.clone();
         }
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Asks for a table, and takes a list where the server has no tables.
-const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
 /// Pods that have finished hold no address: the server leaves them out.
 const UNFINISHED: &str =
@@ -100,24 +100,46 @@ async fn in_full(connection: &Connection) -> Result<Vec<PodRow>, RequestError> {
 
 /// Reads one page into rows. False where it is no table, or lacks a column.
 fn read_page(body: &Bytes, names: &mut NodeNames, rows: &mut Vec<PodRow>) -> Result<bool, RequestError> {
-    let table: Table<'_> =
+    let Some(cells) = columns(body, ["name", "status", "ip", "node"])? else {
+        return Ok(false);
+    };
+    rows.extend(
+        cells
+            .iter()
+            .map(|[name, status, ip, node]| row_of(name, status, ip, node, names)),
+    );
+    Ok(true)
+}
+
+/// The cells of these columns, row by row; nothing where the body is no table or lacks one of them.
+pub fn columns<'b, const N: usize>(
+    body: &'b [u8],
+    wanted: [&str; N],
+) -> Result<Option<Vec<[Cow<'b, str>; N]>>, RequestError> {
+    let table: Table<'b> =
         serde_json::from_slice(body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
-    let column = |name: &str| {
+    let place = |name: &str| {
         table
             .columns
             .iter()
             .position(|c| c.name.eq_ignore_ascii_case(name))
     };
-    let (Some(name), Some(status), Some(ip), Some(node)) =
-        (column("name"), column("status"), column("ip"), column("node"))
-    else {
-        return Ok(false);
-    };
-    for row in &table.rows {
-        let cell = |index: usize| row.0.get(index).map(|c| c.0.as_ref()).unwrap_or_default();
-        rows.push(row_of(cell(name), cell(status), cell(ip), cell(node), names));
+    let mut places = [0; N];
+    for (slot, name) in places.iter_mut().zip(wanted) {
+        match place(name) {
+            Some(index) => *slot = index,
+            None => return Ok(None),
+        }
     }
-    Ok(true)
+    let cells = |mut row: Row<'b>| {
+        places.map(|index| {
+            row.0
+                .get_mut(index)
+                .map(|cell| std::mem::take(&mut cell.0))
+                .unwrap_or_default()
+        })
+    };
+    Ok(Some(table.rows.into_iter().map(cells).collect()))
 }
 
 fn row_of(name: &str, status: &str, ip: &str, node: &str, names: &mut NodeNames) -> PodRow {
@@ -188,7 +210,7 @@ impl<'de: 'b, 'b> Deserialize<'de> for Row<'b> {
     }
 }
 
-/// A cell's text; numbers and others are empty, for none of ours is one.
+/// A cell's text; what is neither text nor a whole number is empty, for none of ours is such.
 #[derive(Default)]
 struct Cell<'b>(Cow<'b, str>);
 
@@ -206,11 +228,11 @@ impl<'de: 'b, 'b> Deserialize<'de> for Cell<'b> {
             fn visit_str<E>(self, text: &str) -> Result<Cell<'de>, E> {
                 Ok(Cell(Cow::Owned(text.to_string())))
             }
-            fn visit_i64<E>(self, _: i64) -> Result<Cell<'de>, E> {
-                Ok(Cell::default())
+            fn visit_i64<E>(self, number: i64) -> Result<Cell<'de>, E> {
+                Ok(Cell(Cow::Owned(number.to_string())))
             }
-            fn visit_u64<E>(self, _: u64) -> Result<Cell<'de>, E> {
-                Ok(Cell::default())
+            fn visit_u64<E>(self, number: u64) -> Result<Cell<'de>, E> {
+                Ok(Cell(Cow::Owned(number.to_string())))
             }
             fn visit_f64<E>(self, _: f64) -> Result<Cell<'de>, E> {
                 Ok(Cell::default())
