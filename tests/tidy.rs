@@ -256,6 +256,7 @@ fn no_path_of_a_machine() {
         ["/Use", "rs/"],
     ]
     .map(|parts| parts.concat());
+    let (temporary, examples) = (["/tm", "p/"].concat(), root().join("examples"));
     let top = fs::read_dir(root()).expect("the project's folder");
     let texts = top
         .map(|entry| entry.expect("an entry").path())
@@ -268,7 +269,11 @@ fn no_path_of_a_machine() {
     for file in texts.chain(folders) {
         let text = String::from_utf8_lossy(&fs::read(&file).expect("a readable file")).into_owned();
         for (at, line) in text.lines().enumerate() {
-            let found = roots.iter().any(|path| {
+            // Within containers there are such folders too, and a capture names them.
+            let roots = roots
+                .iter()
+                .filter(|path| path.as_str() != temporary || !file.starts_with(&examples));
+            let found = roots.into_iter().any(|path| {
                 line.match_indices(path.as_str()).any(|(at, _)| {
                     let before = line[..at].chars().next_back();
                     let after = line[at + path.len()..].chars().next();

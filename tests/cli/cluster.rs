@@ -1,6 +1,9 @@
 //! The way to the cluster: no kubeconfig, the wrong one, servers that are away, ill or none.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{
     run::{Run, byocni, shot},
@@ -103,6 +106,25 @@ fn servers_that_take_for_ever() {
     shot!("server_drips", against(Behaviour::Drips).end());
     shot!("server_silent", against(Behaviour::Silent).end());
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_ends_it_at_once() {
+    for verb in ["status", "status --wait", "status --watch", "capture -f -"] {
+        let begun = Instant::now();
+        let config = kubeconfig(&serve(Behaviour::Silent), "{}");
+        let ended = byocni(verb)
+            .kubeconfig(&config)
+            .interrupted(Duration::from_millis(500))
+            .end();
+        assert_eq!(
+            (ended.code, &*ended.stdout, &*ended.stderr),
+            (Some(130), "", ""),
+            "{verb}"
+        );
+        assert!(begun.elapsed().as_secs() < 10, "{verb}: {:?}", begun.elapsed());
+    }
 }
 
 /// Somebody who may do nothing is told which rights are missing.

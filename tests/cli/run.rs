@@ -19,6 +19,7 @@ pub struct Run {
     arguments: Vec<String>,
     stdin: Vec<u8>,
     stdout: Option<Stdio>,
+    interrupted: Option<Duration>,
 }
 
 /// How it ended.
@@ -38,6 +39,7 @@ pub fn byocni(arguments: &str) -> Run {
         arguments: arguments.split_whitespace().map(str::to_string).collect(),
         stdin: vec![],
         stdout: None,
+        interrupted: None,
     }
 }
 
@@ -91,6 +93,13 @@ impl Run {
         self
     }
 
+    /// With Ctrl-C after some time.
+    #[cfg(unix)]
+    pub fn interrupted(mut self, after: Duration) -> Self {
+        self.interrupted = Some(after);
+        self
+    }
+
     /// Runs it to its end.
     pub fn end(self) -> Ended {
         self.end_as(Path::new(env!("CARGO_BIN_EXE_kubectl-byocni")))
@@ -121,6 +130,16 @@ impl Run {
         std::thread::spawn(move || stdin.write_all(&text));
         let stdout = child.stdout.take().map(all_of);
         let stderr = child.stderr.take().map(all_of);
+        if let Some(after) = self.interrupted {
+            std::thread::sleep(after);
+            let pid = child.id().to_string();
+            assert!(
+                Command::new("kill")
+                    .args(["-INT", &pid])
+                    .status()
+                    .is_ok_and(|kill| kill.success())
+            );
+        }
         let code = ended_in_time(&mut child, &self.arguments);
         let text = |reader: Option<std::thread::JoinHandle<Vec<u8>>>| {
             let bytes = reader.map(|r| r.join().expect("read")).unwrap_or_default();

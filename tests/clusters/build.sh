@@ -168,6 +168,8 @@ helm 4 "$HELM4"
 if [ "$tier" = real-nodes ]; then
     kubernetes kubelet
     kubernetes kube-proxy
+    # The tests find it on the PATH, which .ci/run lets end here.
+    command -v kubectl >/dev/null || kubernetes kubectl
     kubernetes agnhost test/images/agnhost
     coredns
     flannel

@@ -10,7 +10,9 @@ mod clusters;
 use std::time::Instant;
 
 use clap::Parser;
-use clusters::{ControlPlane, Options, RealNodes, RealNodesOptions, aks, fill, kubeadm, real_nodes};
+use clusters::{
+    ControlPlane, Options, RealNodes, RealNodesOptions, aks, benchmark, fill, kubeadm, real_nodes,
+};
 
 /// Brings a test cluster up and prints its kubeconfig's path.
 #[derive(Parser)]
@@ -32,6 +34,9 @@ enum Tier {
         /// Fill it for the benchmark instead: NODES PODS, in 500 namespaces.
         #[arg(long, num_args = 2, value_names = ["NODES", "PODS"])]
         fill: Option<Vec<usize>>,
+        /// Then time `status` beside kubectl, print the table and end. Build everything with --release.
+        #[arg(long, requires = "fill")]
+        benchmark: bool,
         /// A manifest to apply.
         #[arg(long, value_name = "FILE")]
         apply: Vec<std::path::PathBuf>,
@@ -59,6 +64,7 @@ fn main() -> Result<(), String> {
     match Arguments::parse().tier {
         Tier::ControlPlane {
             fill: Some(sizes),
+            benchmark,
             apply,
             ..
         } => {
@@ -73,6 +79,10 @@ fn main() -> Result<(), String> {
                 "{nodes} nodes, {pods} pods in {seconds:.0} s: {:.0} pods/s",
                 pods as f64 / seconds
             );
+            if benchmark {
+                benchmark::print(plane.kubeconfig(), &format!("{nodes} nodes, {pods} pods"))?;
+                return benchmark::print_start();
+            }
             present(&plane, &apply)
         }
         Tier::ControlPlane {

@@ -9,7 +9,7 @@
 //! * [`aks`], [`kubeadm`]: what such a cluster contains before anyone brings a CNI.
 //! * [`kubelet`]: plays its nodes, and the CNI's agents on them.
 //! * [`RealNodes`]: real kubelets and containerd beside a real control plane, on which real CNIs run.
-//! * [`fill`]: thousands of nodes and pods for the benchmark.
+//! * [`fill`]: thousands of nodes and pods; [`benchmark`]: what `status` takes there, beside kubectl.
 //!
 //! Everything that waits has a limit and panics with what it waited for: this is test code.
 
@@ -18,6 +18,7 @@
 
 pub mod aks;
 pub mod api;
+pub mod benchmark;
 pub mod control_plane;
 pub mod fill;
 pub mod kubeadm;

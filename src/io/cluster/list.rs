@@ -33,8 +33,7 @@ const BEGINNINGS: usize = 3;
 pub trait Slim: DeserializeOwned + Send + 'static {}
 impl<T: DeserializeOwned + Send + 'static> Slim for T {}
 
-/// A page as the API server writes it: `metadata` stands before `items`, which are `null` where a list of metadata is
-/// empty.
+/// A page as the API server writes it. `items` are `null` where a list of metadata is empty.
 #[derive(Deserialize)]
 struct Page<T> {
     #[serde(default = "Option::default")]
@@ -44,8 +43,7 @@ struct Page<T> {
 /// The head of a page.
 #[derive(Deserialize, Default)]
 struct Head {
-    #[serde(default)]
-    metadata: ListMeta,
+    metadata: Option<ListMeta>,
 }
 
 #[derive(Deserialize, Default)]
@@ -117,8 +115,8 @@ pub fn page_path(path: &str, a_page: usize, token: &str) -> String {
     format!("{path}{joint}limit={a_page}{token}")
 }
 
-/// The token of the next page. It stands in the first bytes of the body: those alone are looked at, so that the next
-/// request is sent before this page is parsed.
+/// The token of the next page. It nearly always stands in the first bytes of the body: those alone are looked at then, so
+/// that the next request is sent before this page is parsed.
 pub fn next_token(body: &Bytes) -> String {
     const HEAD: usize = 8192;
     let head = &body[..body.len().min(HEAD)];
@@ -130,11 +128,18 @@ pub fn next_token(body: &Bytes) -> String {
     let whole = |text: &str| serde_json::from_str::<Head>(text).ok();
     let parsed = match end {
         // Up to `"items"` the object is complete but for its closing brace.
-        Some(end) => whole(&format!("{}}}", text[..end].trim_end().trim_end_matches(','))),
-        None => None,
+        Some(end) if text[..end].contains("\"metadata\"") => {
+            whole(&format!("{}}}", text[..end].trim_end().trim_end_matches(',')))
+        }
+        _ => None,
     };
-    let head = parsed.or_else(|| serde_json::from_slice::<Head>(body).ok());
-    head.map(|h| h.metadata.next).unwrap_or_default()
+    // Lists of custom objects are written by the alphabet: metadata comes last, and the whole body is gone through.
+    let head = parsed
+        .filter(|head| head.metadata.is_some())
+        .or_else(|| serde_json::from_slice::<Head>(body).ok());
+    head.and_then(|head| head.metadata)
+        .map(|m| m.next)
+        .unwrap_or_default()
 }
 
 /// Parses a page away from the runtime's one thread.

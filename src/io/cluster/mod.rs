@@ -225,7 +225,8 @@ impl Reader<'_> {
 
     async fn crds(&self) -> Result<Vec<crate::core::capture::Crd>, RequestError> {
         let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let groups: Vec<&str> = cni::ALL.iter().flat_map(|c| c.groups).copied().collect();
+        let of_cnis = cni::ALL.iter().flat_map(|c| c.groups).copied();
+        let groups: BTreeSet<&str> = of_cnis.chain(cni::resources().iter().map(|r| r.group)).collect();
         let all: Vec<crate::core::capture::Crd> = self
             .pages(path, Source::Crds, list::SMALL_A_PAGE, list::METADATA, |crd| crd)
             .await?;
