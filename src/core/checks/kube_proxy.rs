@@ -72,9 +72,9 @@ fn mismatch(facts: &Facts<'_>) -> Vec<Finding> {
         &KUBE_PROXY_CIDR_MISMATCH,
         vec![],
         format!(
-            "{} is {}, which does not contain the pool {} ({}): pods' traffic to services is taken for outside traffic and masqueraded{aks}",
-            proxy.source,
+            "kube-proxy takes {} for the pods' range ({}), which does not contain the pool {} ({}): pods' traffic to services is taken for outside traffic and masqueraded{aks}",
             words::networks(proxy.cluster_cidrs.iter().copied()),
+            proxy.source,
             pool.cidr,
             pool.source
         ),
@@ -99,9 +99,9 @@ fn nodes(facts: &Facts<'_>) -> Vec<Finding> {
         &KUBE_PROXY_CIDR_OVERLAPS_NODES,
         inside.iter().map(|(n, _)| Subject::node(n)).collect(),
         format!(
-            "{} is {}, which contains the addresses of {} ({}): their traffic is taken for pods' traffic",
-            facts.kube_proxy.source,
+            "kube-proxy takes {} for the pods' range ({}), which contains the addresses of {} ({}): their traffic is taken for pods' traffic",
             words::networks(facts.kube_proxy.cluster_cidrs.iter().copied()),
+            facts.kube_proxy.source,
             words::count(inside.len(), "node"),
             words::names(texts)
         ),

@@ -105,10 +105,12 @@ pub(super) fn namespace_flag(namespace: Option<&str>) -> String {
     namespace.map(|n| format!(" -n {n}")).unwrap_or_default()
 }
 
-/// A sentence's list of nodes: `3 of 40 nodes (a, b, c)`, `all 40 nodes`.
+/// A sentence's list of nodes: `3 of 40 nodes (a, b, c)`, `both nodes`, `all 40 nodes`.
 pub(super) fn of_nodes(facts: &Facts<'_>, some: &[&str]) -> String {
-    if some.len() == facts.nodes.len() && some.len() > 1 {
-        return format!("all {} nodes", some.len());
+    match some.len() {
+        n if n < 2 || n < facts.nodes.len() => {}
+        2 => return "both nodes".into(),
+        n => return format!("all {n} nodes"),
     }
     format!(
         "{} of {} ({})",

@@ -80,7 +80,7 @@ fn skew(facts: &Facts<'_>) -> Vec<Finding> {
         let finding = Finding::new(
             &VERSION_SKEW,
             subjects,
-            format!("{}: {}", main.cni.name, parts.join("; ")),
+            format!("{} runs {}", main.cni.name, parts.join(" beside ")),
             "kubectl byocni upgrade",
         );
         // While a new version is on its way there are two.

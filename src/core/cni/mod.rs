@@ -88,8 +88,8 @@ pub struct Network {
     pub mode: Option<String>,
 }
 
-/// A kernel's major and minor version.
-pub type Kernel = (u32, u32);
+/// The oldest kernel (major, minor) for the version that is installed (major, minor).
+pub type OldestKernel = fn(Option<(u64, u64)>) -> Option<(u32, u32)>;
 
 /// One product.
 pub struct Cni {
@@ -120,7 +120,7 @@ pub struct Cni {
     /// Agents run on Linux only.
     pub linux_only: bool,
     /// The oldest kernel that it runs on, by the version that is installed (major, minor).
-    pub oldest_kernel: fn(version: Option<(u64, u64)>) -> Option<Kernel>,
+    pub oldest_kernel: OldestKernel,
     /// The Helm chart that its project publishes.
     pub chart: Option<&'static str>,
     /// Where the addresses come from.

@@ -23,7 +23,7 @@ pub use nodes::{NodeFacts, Ready};
 
 use super::{
     capture::{Capture, Source},
-    cni::{Kernel, Look, Network, minor_of},
+    cni::{Look, Network, minor_of},
     finding::Subject,
     report::{Platform, ServiceRange},
     text::Text,
@@ -180,7 +180,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The kernel that the CNI wants at least, where this node's is older.
-    pub fn kernel_wanted(&self, node: &NodeFacts<'a>) -> Option<Kernel> {
+    pub fn kernel_wanted(&self, node: &NodeFacts<'a>) -> Option<(u32, u32)> {
         let main = self.detection.main.as_ref()?;
         let version = self.detection.version();
         let oldest = (main.cni.oldest_kernel)(version.as_deref().and_then(minor_of))?;

@@ -117,7 +117,7 @@ pub fn kube_proxy(capture: &Capture, platform: &str, notes: &mut Notes) -> KubeP
         Some(text) => (
             text,
             Subject::namespaced("DaemonSet", namespace, &daemon_set.meta.name),
-            "argument",
+            "its --cluster-cidr",
         ),
         None => {
             let config = capture
@@ -129,11 +129,11 @@ pub fn kube_proxy(capture: &Capture, platform: &str, notes: &mut Notes) -> KubeP
             (
                 text,
                 Subject::namespaced("ConfigMap", namespace, "kube-proxy"),
-                "ConfigMap",
+                "ConfigMap kube-proxy",
             )
         }
     };
-    proxy.source = format!("kube-proxy's {source}");
+    proxy.source = source.to_string();
     for word in cidr::words(text) {
         match cidr::parse(word) {
             Some(net) => proxy.cluster_cidrs.push(net),
