@@ -8,12 +8,6 @@ fn fresh(arguments: &str) -> Run {
         .arg_words(arguments)
 }
 
-impl Run {
-    fn arg_words(self, words: &str) -> Run {
-        words.split_whitespace().fold(self, |run, word| run.arg(word))
-    }
-}
-
 #[test]
 fn a_narrow_terminal() {
     shot!("narrow_status", fresh("").env("COLUMNS", "40").end());

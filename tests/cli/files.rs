@@ -120,15 +120,21 @@ fn standard_input_and_several_files_are_one_capture() {
 
 #[test]
 fn rows_are_selected_and_findings_are_not() {
-    let run = byocni("status --from fresh-byocni.yaml -l kubernetes.io/hostname=node-2");
-    let ended = run.example("fresh-byocni.yaml").end();
-    assert_eq!(ended.code, Some(3));
-    assert!(ended.stdout.contains("both nodes"), "{}", ended.stdout);
-    assert!(
-        !ended.stdout.lines().any(|line| line.starts_with("✖ node-1")),
-        "{}",
-        ended.stdout
-    );
+    let json = |arguments: &str| -> serde_json::Value {
+        let run = byocni("status -o json --from fresh-byocni.yaml").arg_words(arguments);
+        let ended = run.example("fresh-byocni.yaml").end();
+        assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+        serde_json::from_str(&ended.stdout).expect("JSON")
+    };
+    let (all, some) = (json(""), json("-l kubernetes.io/hostname=node-2"));
+    assert_eq!(all["findings"], some["findings"]);
+    assert_eq!(all["nodes"]["total"], some["nodes"]["total"]);
+    let names = |report: &serde_json::Value| -> Vec<String> {
+        let items = report["nodes"]["items"].as_array().into_iter().flatten();
+        items.map(|node| node["name"].to_string()).collect()
+    };
+    assert_eq!(names(&all), ["\"node-1\"", "\"node-2\""]);
+    assert_eq!(names(&some), ["\"node-2\""]);
 }
 
 #[test]

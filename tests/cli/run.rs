@@ -55,6 +55,11 @@ impl Run {
         self
     }
 
+    /// With more arguments, written as in a shell without quotes.
+    pub fn arg_words(self, words: &str) -> Self {
+        words.split_whitespace().fold(self, |run, word| run.arg(word))
+    }
+
     /// With `name` in its environment; HOME only where it is set here to nothing.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);

@@ -126,13 +126,8 @@ pub fn next_token(body: &Bytes) -> String {
         .filter_map(|key| text.find(key))
         .min();
     let whole = |text: &str| serde_json::from_str::<Head>(text).ok();
-    let parsed = match end {
-        // Up to `"items"` the object is complete but for its closing brace.
-        Some(end) if text[..end].contains("\"metadata\"") => {
-            whole(&format!("{}}}", text[..end].trim_end().trim_end_matches(',')))
-        }
-        _ => None,
-    };
+    // Up to `"items"` the object is complete but for its closing brace.
+    let parsed = end.and_then(|end| whole(&format!("{}}}", text[..end].trim_end().trim_end_matches(','))));
     // Lists of custom objects are written by the alphabet: metadata comes last, and the whole body is gone through.
     let head = parsed
         .filter(|head| head.metadata.is_some())

@@ -64,7 +64,9 @@ pub async fn read(
         begun: Instant::now(),
         gate: Mutex::new(None),
     };
-    let mut capture = Capture::new(Timestamp::now());
+    // Whole seconds, as Kubernetes writes its own times.
+    let now = Timestamp::now();
+    let mut capture = Capture::new(Timestamp::from_second(now.as_second()).unwrap_or(now));
     capture.own = true;
     capture.context = Some(Text::new(connection.context())).filter(|c| !c.is_empty());
     capture.server = Some(Text::new(connection.server()));
