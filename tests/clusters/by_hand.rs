@@ -41,6 +41,12 @@ enum Tier {
         #[arg(long, value_name = "FILE")]
         apply: Vec<std::path::PathBuf>,
     },
+    /// Time `status` beside kubectl on a cluster that is there already. Build everything with --release.
+    Benchmark {
+        /// Its kubeconfig.
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: std::path::PathBuf,
+    },
     /// Real nodes (containerd, kubelet) without a CNI, with kube-proxy and CoreDNS. Needs root.
     RealNodes {
         #[arg(long, default_value_t = 2)]
@@ -105,6 +111,10 @@ fn main() -> Result<(), String> {
             let all = begin.elapsed().as_secs_f64();
             eprintln!("control plane up in {up:.1} s, {nodes} nodes registered at {all:.1} s");
             present(&plane, &apply)
+        }
+        Tier::Benchmark { kubeconfig } => {
+            benchmark::print(&kubeconfig, &kubeconfig.display().to_string())?;
+            benchmark::print_start()
         }
         Tier::RealNodes {
             nodes,
