@@ -199,16 +199,16 @@ mod tests {
             "1/1",
             "Running",
             "2 (40m ago)",
-            "3h",
+            "1h",
             "10.0.0.4",
             "n"
         ]));
         for row in [
-            ["a", "0/1", "Running", "0", "3h", "10.0.0.4", "n"],
-            ["a", "1/1", "Terminating", "0", "3h", "10.0.0.4", "n"],
-            ["a", "1/1", "Running", "2 (9m ago)", "3h", "10.0.0.4", "n"],
-            ["a", "1/1", "Running", "2", "3h", "10.0.0.4", "n"],
-            ["a", "1/1", "Running", "0", "3h", "10.0.0.4", "<none>"],
+            ["a", "0/1", "Running", "0", "1h", "10.0.0.4", "n"],
+            ["a", "1/1", "Terminating", "0", "1h", "10.0.0.4", "n"],
+            ["a", "1/1", "Running", "2 (9m ago)", "1h", "10.0.0.4", "n"],
+            ["a", "1/1", "Running", "2", "1h", "10.0.0.4", "n"],
+            ["a", "1/1", "Running", "0", "1h", "10.0.0.4", "<none>"],
             // Made when the configuration was changed, or before: "4h" may be four hours and 59 minutes.
             ["a", "1/1", "Running", "0", "4h", "10.0.0.4", "n"],
             ["a", "1/1", "Running", "0", "2d", "10.0.0.4", "n"],
