@@ -114,46 +114,46 @@ fn services(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 fn nodes(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut findings = vec![];
-    for pool in &facts.network.pools {
-        let inside: Vec<String> = facts
-            .nodes
-            .iter()
-            .filter_map(|n| Some((n, n.internal_ips.iter().find(|ip| pool.cidr.contains(*ip))?)))
-            .map(|(n, ip)| format!("{} {ip}", n.name))
-            .collect();
-        let asked: Vec<String> = facts
-            .asked
-            .reserved
-            .iter()
-            .filter(|r| cidr::overlap(**r, pool.cidr))
-            .map(|r| r.to_string())
-            .collect();
-        if inside.is_empty() && asked.is_empty() {
-            continue;
-        }
-        let nodes = (!inside.is_empty()).then(|| {
-            format!(
-                "the InternalIPs of {} ({})",
-                words::count(inside.len(), "node"),
-                words::names(&inside)
-            )
-        });
-        let reserved = (!asked.is_empty()).then(|| format!("the reserved {}", asked.join(", ")));
-        let what: Vec<String> = nodes.into_iter().chain(reserved).collect();
-        findings.push(Finding::new(
+    let clash = |pool: &Pool| {
+        let what = taken(facts, pool.cidr)?;
+        Some(Finding::new(
             &POD_CIDR_OVERLAPS_NODE_NETWORK,
             vec![pool_subject(pool)],
             format!(
-                "pool {} ({}) contains addresses that are not its own: {}",
-                pool.cidr,
-                pool.source,
-                what.join(" and ")
+                "pool {} ({}) contains addresses that are not its own: {what}",
+                pool.cidr, pool.source
             ),
             "kubectl byocni explain pod-cidr-overlaps-node-network",
-        ));
-    }
-    findings
+        ))
+    };
+    facts.network.pools.iter().filter_map(clash).collect()
+}
+
+/// What of nodes and of `--reserved-cidr` lies in a network, in words; nothing where nothing does.
+pub(super) fn taken(facts: &Facts<'_>, net: IpNet) -> Option<String> {
+    let inside: Vec<String> = facts
+        .nodes
+        .iter()
+        .filter_map(|n| {
+            Some(format!(
+                "{} {}",
+                n.name,
+                n.internal_ips.iter().find(|ip| net.contains(*ip))?
+            ))
+        })
+        .collect();
+    let reserved = facts.asked.reserved.iter().filter(|r| cidr::overlap(**r, net));
+    let reserved: Vec<String> = reserved.map(ToString::to_string).collect();
+    let nodes = (!inside.is_empty()).then(|| {
+        format!(
+            "the InternalIPs of {} ({})",
+            words::count(inside.len(), "node"),
+            words::names(&inside)
+        )
+    });
+    let reserved = (!reserved.is_empty()).then(|| format!("the reserved {}", reserved.join(", ")));
+    let what: Vec<String> = nodes.into_iter().chain(reserved).collect();
+    (!what.is_empty()).then(|| what.join(" and "))
 }
 
 fn themselves(facts: &Facts<'_>) -> Vec<Finding> {

@@ -1,6 +1,6 @@
 //! Are the service ranges and the DNS service's address sound?
 
-use super::Check;
+use super::{Check, pools};
 use crate::core::{
     capture::{Source, State},
     codes::cidrs::{
@@ -46,51 +46,16 @@ fn subject(range: &ServiceRange) -> Subject {
 }
 
 fn nodes(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut findings = vec![];
-    for range in &facts.services {
-        let inside: Vec<String> = facts
-            .nodes
-            .iter()
-            .filter_map(|n| {
-                Some(format!(
-                    "{} {}",
-                    n.name,
-                    n.internal_ips.iter().find(|ip| range.cidr.contains(*ip))?
-                ))
-            })
-            .collect();
-        let asked: Vec<String> = facts
-            .asked
-            .reserved
-            .iter()
-            .filter(|r| cidr::overlap(**r, range.cidr))
-            .map(|r| r.to_string())
-            .collect();
-        if inside.is_empty() && asked.is_empty() {
-            continue;
-        }
-        let nodes = (!inside.is_empty()).then(|| {
-            format!(
-                "the InternalIPs of {} ({})",
-                words::count(inside.len(), "node"),
-                words::names(&inside)
-            )
-        });
-        let reserved = (!asked.is_empty()).then(|| format!("the reserved {}", asked.join(", ")));
-        let what: Vec<String> = nodes.into_iter().chain(reserved).collect();
-        findings.push(Finding::new(
+    let clash = |range: &ServiceRange| {
+        let what = pools::taken(facts, range.cidr)?;
+        Some(Finding::new(
             &SERVICE_CIDR_OVERLAPS_NODE_NETWORK,
             vec![subject(range)],
-            format!(
-                "service range {} ({}) contains {}",
-                range.cidr,
-                range.source,
-                what.join(" and ")
-            ),
+            format!("service range {} ({}) contains {what}", range.cidr, range.source),
             "kubectl byocni explain service-cidr-overlaps-node-network",
-        ));
-    }
-    findings
+        ))
+    };
+    facts.services.iter().filter_map(clash).collect()
 }
 
 /// <https://learn.microsoft.com/azure/aks/configure-kubenet>: "must be smaller than /12".
