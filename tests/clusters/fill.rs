@@ -18,9 +18,13 @@ use serde_json::{Value, json};
 use super::api::Objects;
 use super::kubelet::{cilium_definitions, digits};
 
+/// The time that statuses bear: the one at which they are written, as a kubelet does.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// Requests in flight. More do not make two processors faster.
 const AT_ONCE: usize = 48;
-const TIME: &str = "2026-11-21T08:00:00Z";
 const SERVICES: &str = "10.0.0.10";
 
 /// Writes `nodes` nodes with a CiliumNode each, and `pods` pods in all: an agent, an envoy and a kube-proxy on each
@@ -200,7 +204,7 @@ fn node(number: usize) -> Value {
     node["status"]["images"] = super::aks::images(&images);
     let condition = |kind: &str, status: &str, reason: &str, message: &str| {
         json!({"type": kind, "status": status, "reason": reason, "message": message,
-            "lastHeartbeatTime": TIME, "lastTransitionTime": TIME})
+            "lastHeartbeatTime": now(), "lastTransitionTime": now()})
     };
     node["status"]["conditions"] = json!([
         condition(
@@ -317,7 +321,7 @@ fn write(
         containers.iter().map(status).collect()
     };
     let condition = |kind: &str| {
-        json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": TIME,
+        json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": now(),
             "observedGeneration": 1})
     };
     let host = node_ip(node);
@@ -330,12 +334,12 @@ fn write(
     ];
     let mut status = json!({
         "phase": "Running", "hostIP": host, "hostIPs": [{"ip": host}], "podIP": ip, "podIPs": [{"ip": ip}],
-        "startTime": TIME, "qosClass": "Burstable",
+        "startTime": now(), "qosClass": "Burstable",
         "conditions": kinds.map(condition),
-        "containerStatuses": statuses(&spec["containers"], json!({"running": {"startedAt": TIME}}), true),
+        "containerStatuses": statuses(&spec["containers"], json!({"running": {"startedAt": now()}}), true),
     });
     if spec["initContainers"].is_array() {
-        let done = json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": TIME, "finishedAt": TIME}});
+        let done = json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now(), "finishedAt": now()}});
         status["initContainerStatuses"] = statuses(&spec["initContainers"], done, false);
     }
     let metadata =

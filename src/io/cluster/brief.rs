@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::{list, table};
 use crate::{
@@ -29,11 +30,13 @@ const ROWS_A_PAGE: usize = 10_000;
 /// A restart that is younger than this is told by the report, so it must be seen in full.
 const RECENT: SignedDuration = SignedDuration::from_mins(15);
 
-/// Clocks and the slack of the report's own comparison.
-const SLACK: SignedDuration = SignedDuration::from_secs(60);
+/// An installer writes the configuration and the DaemonSet in one breath, in an order of its own.
+const ONE_BREATH: SignedDuration = SignedDuration::from_secs(5);
 
-/// The agents' pods as far as the report needs them; nothing where they must be read in full. `configured` is when the
-/// agents' configuration last changed: an agent that may be older is not told in brief.
+/// The agents' pods as far as the report needs them; nothing where they must be read in full.
+///
+/// `configured` is when the agents' configuration last changed. Agents of the newest template are younger than that
+/// template, so where the template is not older than the configuration, none of them runs an older one.
 pub async fn agents(
     connection: &Connection,
     workload: &Workload,
@@ -47,6 +50,12 @@ pub async fn agents(
     let (Some(configured), true) = (configured, desired >= LARGE && whole && workload.observed()) else {
         return Ok(None);
     };
+    let Some(template) = template_time(connection, workload).await? else {
+        return Ok(None);
+    };
+    if configured.duration_since(template) > ONE_BREATH {
+        return Ok(None);
+    }
     let mut pods: Vec<Pod> = vec![];
     let mut token = String::new();
     loop {
@@ -61,7 +70,7 @@ pub async fn agents(
             return Ok(None);
         };
         for row in &rows {
-            match ordinary(row, now, configured) {
+            match ordinary(row, now, template) {
                 Some(since) => pods.push(pod(workload, row, since)),
                 None => return Ok(None),
             }
@@ -75,8 +84,35 @@ pub async fn agents(
     Ok((i64::try_from(pods.len()) == Ok(desired)).then_some(pods))
 }
 
-/// The time since when an ordinary agent runs at the longest; nothing where something about it must be looked at.
-fn ordinary(row: &[Cow<'_, str>; 7], now: Timestamp, configured: Timestamp) -> Option<Timestamp> {
+/// When somebody last changed what the DaemonSet wants; its controller's own writes go to the status.
+async fn template_time(
+    connection: &Connection,
+    workload: &Workload,
+) -> Result<Option<Timestamp>, RequestError> {
+    let (namespace, name) = (&workload.meta.namespace, &workload.meta.name);
+    let body = connection
+        .get(
+            &format!("/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}"),
+            list::JSON,
+        )
+        .await?;
+    let object: Value =
+        serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
+    let fields = object
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array);
+    let of_spec = fields
+        .into_iter()
+        .flatten()
+        .filter(|field| field.get("subresource").is_none());
+    Ok(of_spec
+        .filter_map(|field| field.get("time")?.as_str()?.parse().ok())
+        .max())
+}
+
+/// The earliest that an ordinary agent of a template can have started; nothing where something about it must be looked
+/// at.
+fn ordinary(row: &[Cow<'_, str>; 7], now: Timestamp, template: Timestamp) -> Option<Timestamp> {
     let [_, ready, status, restarts, age, ip, node] = row;
     let (up, of) = ready.split_once('/')?;
     if up != of || status != "Running" || ip.is_empty() || node.is_empty() || node == "<none>" {
@@ -90,9 +126,10 @@ fn ordinary(row: &[Cow<'_, str>; 7], now: Timestamp, configured: Timestamp) -> O
             return None;
         }
     }
-    let (_, most) = span(age)?;
-    let since = now.checked_sub(most).ok()?;
-    (since.duration_since(configured) > SLACK).then_some(since)
+    let (least, most) = span(age)?;
+    // Older than its template, it belongs to one that was left and taken up again.
+    let latest = now.checked_sub(least).ok()?;
+    (latest >= template).then_some(now.checked_sub(most).ok()?.max(template))
 }
 
 /// What kubectl's printer makes of a span of time, as the least and the most that it can have been: it leaves out what
@@ -190,9 +227,8 @@ mod tests {
     #[test]
     fn only_the_ordinary_is_told_in_brief() {
         let now: Timestamp = "2026-11-21T12:00:00Z".parse().expect("a time");
-        let configured: Timestamp = "2026-11-21T08:00:00Z".parse().expect("a time");
-        let told = |row: [&str; 7]| ordinary(&row.map(Cow::Borrowed), now, configured).is_some();
-        // "2h" may be two hours and 59 minutes: still after the change.
+        let template: Timestamp = "2026-11-21T08:00:00Z".parse().expect("a time");
+        let told = |row: [&str; 7]| ordinary(&row.map(Cow::Borrowed), now, template).is_some();
         assert!(told(["a", "1/1", "Running", "0", "2h", "10.0.0.4", "n"]));
         assert!(told([
             "a",
@@ -209,8 +245,8 @@ mod tests {
             ["a", "1/1", "Running", "2 (9m ago)", "1h", "10.0.0.4", "n"],
             ["a", "1/1", "Running", "2", "1h", "10.0.0.4", "n"],
             ["a", "1/1", "Running", "0", "1h", "10.0.0.4", "<none>"],
-            // Made when the configuration was changed, or before: "4h" may be four hours and 59 minutes.
-            ["a", "1/1", "Running", "0", "4h", "10.0.0.4", "n"],
+            // Older than the template.
+            ["a", "1/1", "Running", "0", "4h1m", "10.0.0.4", "n"],
             ["a", "1/1", "Running", "0", "2d", "10.0.0.4", "n"],
         ] {
             assert!(!told(row), "{row:?}");

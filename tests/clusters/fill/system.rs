@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::api::Objects;
-use super::{SERVICES, TIME, Written, address, digits, node_ip, write};
+use super::{SERVICES, Written, address, digits, node_ip, now, write};
 
 /// Whose pods there are.
 pub struct Owners {
@@ -133,7 +133,7 @@ pub async fn apply(objects: &Objects, nodes: usize) -> Result<Owners, String> {
             "status": {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2, "updatedReplicas": 2,
                 "observedGeneration": 1, "conditions": [{"type": "Available", "status": "True",
                     "reason": "MinimumReplicasAvailable", "message": "Deployment has minimum availability.",
-                    "lastUpdateTime": TIME, "lastTransitionTime": TIME}]}});
+                    "lastUpdateTime": now(), "lastTransitionTime": now()}]}});
         objects.apply_object(&object).await?;
         let made = objects
             .get(&format!(
