@@ -243,8 +243,6 @@ fn bare_view_is_incomplete_and_names_what_is_missing() {
     let Some((plane, _kubelet)) = cluster(aks::options(), 2) else {
         return;
     };
-    plane.apply(CILIUM);
-    wait_until_healthy(&plane);
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "viewer"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
@@ -252,11 +250,19 @@ fn bare_view_is_incomplete_and_names_what_is_missing() {
     });
     plane.apply(&binding.to_string());
     std::thread::sleep(Duration::from_secs(1));
-    let said = plugin::status(&plane.kubeconfig_for("viewer", &[]), &[]);
-    assert_eq!((said.verdict(), said.exit), ("unknown", 5), "{}", said.table);
-    assert!(said.table.contains("list nodes"), "{}", said.table);
-    let skipped = said.json["skipped"].to_string();
-    assert!(skipped.contains("list nodes"), "{skipped}");
+    let viewer = plane.kubeconfig_for("viewer", &[]);
+    let incomplete = || {
+        let said = plugin::status(&viewer, &[]);
+        assert_eq!((said.verdict(), said.exit), ("unknown", 5), "{}", said.table);
+        assert!(said.table.contains("list nodes"), "{}", said.table);
+        let skipped = said.json["skipped"].to_string();
+        assert!(skipped.contains("list nodes"), "{skipped}");
+    };
+    // On a fresh cluster, and on a healthy one.
+    incomplete();
+    plane.apply(CILIUM);
+    wait_until_healthy(&plane);
+    incomplete();
 }
 
 /// Runs one of the two helms against the control plane.
@@ -410,4 +416,37 @@ fn lists_of_several_pages_are_whole() {
         shown > 0 && shown < 510,
         "-l shows the system pool only, findings see all: {shown}"
     );
+}
+
+#[test]
+fn many_agents_are_told_in_brief_and_a_failing_one_in_full() {
+    // Above a hundred agents that are all well, their table is read instead of their objects.
+    let Some((plane, kubelet)) = cluster(aks::options(), 120) else {
+        return;
+    };
+    plane.apply(CILIUM);
+    wait_until_healthy(&plane);
+    let read = || {
+        let output = plugin::run(plane.kubeconfig(), &["status", "-v", "-o", "json"]);
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (json, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (json, told) = read();
+    assert!(told.contains("120 agents in brief"), "{told}");
+    assert_eq!(json["verdict"], "healthy");
+    let agents = json["nodes"]["items"].as_array().into_iter().flatten();
+    assert_eq!(agents.filter(|n| n["agent"] == "ready").count(), 120);
+
+    kubelet.set(&node_name(7, 120), Behaviour::CrashLoop { exit_code: 1 });
+    plane.wait_for("an agent fails", SOON, KUBE_SYSTEM, |list| {
+        items(list)
+            .iter()
+            .any(|pod| pod["status"].to_string().contains("CrashLoopBackOff"))
+    });
+    let (json, told) = read();
+    assert!(!told.contains("in brief"), "{told}");
+    let failing = json["nodes"]["items"].as_array().into_iter().flatten();
+    let failing: Vec<&Value> = failing.filter(|n| n["agent"] == "crash-looping").collect();
+    assert_eq!(failing.len(), 1, "{}", json["findings"]);
+    assert_eq!(failing[0]["name"], node_name(7, 120).as_str());
 }

@@ -20,7 +20,9 @@ use crate::core::{
     words,
 };
 
+/// Nodes too: without them a DNS that does not answer cannot be told from what keeps it from answering.
 const NEEDS: &[Source] = &[
+    Source::Nodes,
     Source::Services,
     Source::EndpointSlices,
     Source::CniPods,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::ranges;
-use crate::core::capture::{Capture, Pod, Service, Workload, object::Map};
+use crate::core::capture::{Capture, Pod, Service, Source, State, Workload, object::Map};
 
 /// What is known of cluster DNS.
 #[derive(Debug, Default)]
@@ -58,18 +58,24 @@ pub fn of(capture: &Capture) -> DnsFacts<'_> {
         .collect();
     addresses.sort_unstable();
     addresses.dedup();
+    let pods: Vec<&Pod> = capture
+        .pods
+        .iter()
+        .filter(|p| p.meta.namespace == service.meta.namespace && !p.finished())
+        .filter(|p| selects(selector, &p.meta.labels))
+        .collect();
+    // A server without EndpointSlices (before Kubernetes 1.21) has Endpoints, which are the ready pods.
+    let endpoints = match capture.state(Source::EndpointSlices) {
+        State::Absent => pods.iter().filter(|p| p.ready()).count(),
+        _ => addresses.len(),
+    };
     DnsFacts {
         service: Some(service),
         service_ips: ranges::cluster_ips(service),
         deployment: capture.deployments.iter().find(behind),
         daemon_set: capture.daemon_sets.iter().find(behind),
-        pods: capture
-            .pods
-            .iter()
-            .filter(|p| p.meta.namespace == service.meta.namespace && !p.finished())
-            .filter(|p| selects(selector, &p.meta.labels))
-            .collect(),
-        endpoints: addresses.len(),
+        pods,
+        endpoints,
     }
 }
 
