@@ -72,14 +72,8 @@ async fn from_the_start(connection: &Connection) -> Result<Option<Vec<PodRow>>, 
         if !read? {
             return Ok(None);
         }
-        (names, rows) = (
-            kept,
-            if rows.is_empty() {
-                page
-            } else {
-                rows.into_iter().chain(page).collect()
-            },
-        );
+        names = kept;
+        rows.extend(page);
         match following? {
             Some(next) => body = next,
             None => return Ok(Some(rows)),
