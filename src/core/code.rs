@@ -25,6 +25,32 @@ impl Severity {
     }
 }
 
+/// What can be done to a cluster's CNI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// Bring a CNI to a cluster that has none.
+    Install,
+    /// Replace the CNI's version or configuration in place.
+    Upgrade,
+    /// Go back to an earlier revision.
+    Rollback,
+}
+
+impl Change {
+    /// The verb that users and JSON see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Change::Install => "install",
+            Change::Upgrade => "upgrade",
+            Change::Rollback => "rollback",
+        }
+    }
+
+    /// Every change.
+    pub const ALL: &[Change] = &[Change::Install, Change::Upgrade, Change::Rollback];
+}
+
 /// One kind of finding. A code never changes its meaning; a retired one is never reused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
@@ -34,6 +60,8 @@ pub struct Code {
     pub slug: &'static str,
     /// Belongs to the code: a state that can be two severities is two codes.
     pub severity: Severity,
+    /// The changes that do not begin while it stands, whatever its severity: what a change cures does not block it.
+    pub blocks: &'static [Change],
     /// One line, a true sentence when the finding stands: "No CNI is installed".
     pub title: &'static str,
     /// `explain`: what it means, in the terms of the field.

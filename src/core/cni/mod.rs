@@ -88,6 +88,24 @@ pub struct Network {
     pub mode: Option<String>,
 }
 
+/// How a CNI is brought to a cluster.
+pub struct Installing {
+    /// The chart's name.
+    pub chart: &'static str,
+    /// The repository that its project publishes the chart in.
+    pub repository: &'static str,
+    /// The release's name, where the user gives none.
+    pub release: &'static str,
+    /// The release's namespace, where the user gives none.
+    pub namespace: &'static str,
+    /// The chart of its CustomResourceDefinitions, and the first minor that has it apart.
+    pub crd_chart: Option<(&'static str, (u64, u64))>,
+    /// The minors that are known how to install, oldest and newest.
+    pub minors: ((u64, u64), (u64, u64)),
+    /// The values that this cluster needs.
+    pub values: fn(&super::plan::values::Drafting<'_>) -> super::plan::values::Needed,
+}
+
 /// The oldest kernel (major, minor) for the version that is installed (major, minor).
 pub type OldestKernel = fn(Option<(u64, u64)>) -> Option<(u32, u32)>;
 
@@ -123,6 +141,8 @@ pub struct Cni {
     pub oldest_kernel: OldestKernel,
     /// The Helm chart that its project publishes.
     pub chart: Option<&'static str>,
+    /// How it is installed, where that is known.
+    pub installing: Option<&'static Installing>,
     /// Where the addresses come from.
     pub network: fn(&Look<'_>, &mut Notes) -> Network,
     /// Why this workload of it is a companion only (policy, chaining), where it is.
@@ -173,6 +193,7 @@ pub(crate) const PLAIN: Cni = Cni {
     linux_only: true,
     oldest_kernel: |_| None,
     chart: None,
+    installing: None,
     network: |_, _| Network {
         blocks_known: true,
         ..Network::default()

@@ -7,6 +7,7 @@ pub static TIGERA_STATUS_UNAVAILABLE: Code = Code {
     id: "BYO2101",
     slug: "tigera-status-unavailable",
     severity: Severity::Error,
+    blocks: &[],
     title: "A Calico component is not available",
     means: "The Tigera operator says of one of its components (calico, ippools, apiserver and others) \
             that Available is not True. The message quotes the condition's reason and text. Helm and \
@@ -38,6 +39,7 @@ pub static TIGERA_STATUS_DEGRADED: Code = Code {
     id: "BYO2102",
     slug: "tigera-status-degraded",
     severity: Severity::Warning,
+    blocks: &[],
     title: "A Calico component is available and degraded",
     means: "The Tigera operator says of one of its components that it is Available and also Degraded: \
             what runs keeps running, and the operator cannot bring it to the wanted state. The message \
@@ -63,6 +65,7 @@ pub static INSTALLATION_POOL_DIFFERS: Code = Code {
     id: "BYO2103",
     slug: "installation-pool-differs",
     severity: Severity::Warning,
+    blocks: &[],
     title: "Calico's Installation and its IPPools disagree",
     means: "The pools in `Installation.spec.calicoNetwork.ipPools` are not the IPPool objects that \
             exist: a range, a block size or an encapsulation differs, or one side has a pool that the \

@@ -7,6 +7,7 @@ pub static POD_CIDR_OVERLAPS_SERVICE_CIDR: Code = Code {
     id: "BYO0301",
     slug: "pod-cidr-overlaps-service-cidr",
     severity: Severity::Error,
+    blocks: &[],
     title: "The pod range overlaps the service range",
     means: "A pool that pods get addresses from shares addresses with the range of ClusterIPs. The \
             service range comes from ServiceCIDR objects, or on older clusters is inferred from the \
@@ -36,6 +37,7 @@ pub static POD_CIDR_OVERLAPS_NODE_NETWORK: Code = Code {
     id: "BYO0302",
     slug: "pod-cidr-overlaps-node-network",
     severity: Severity::Error,
+    blocks: &[],
     title: "The pod range overlaps the network of the nodes",
     means: "A pool contains the address of at least one node, or touches a network that was named with \
             --reserved-cidr. Each node then has a route into the pod network for addresses that belong \
@@ -64,6 +66,7 @@ pub static SERVICE_CIDR_OVERLAPS_NODE_NETWORK: Code = Code {
     id: "BYO0303",
     slug: "service-cidr-overlaps-node-network",
     severity: Severity::Error,
+    blocks: &[],
     title: "The service range overlaps the network of the nodes",
     means: "A service range contains the address of at least one node, or touches a network that was \
             named with --reserved-cidr. Inside the cluster those addresses mean Services; outside they \
@@ -90,6 +93,7 @@ pub static POD_CIDR_OVERLAPS_ITSELF: Code = Code {
     id: "BYO0304",
     slug: "pod-cidr-overlaps-itself",
     severity: Severity::Error,
+    blocks: &[],
     title: "Two pod ranges overlap each other",
     means: "Two pools, or two entries in the list of one pool, share addresses. The allocator treats \
             them as separate and may hand out the same block or address from both. An entry that \
@@ -117,6 +121,7 @@ pub static RESERVED_RANGE: Code = Code {
     id: "BYO0305",
     slug: "reserved-range",
     severity: Severity::Error,
+    blocks: &[],
     title: "A range uses addresses that AKS reserves",
     means: "A pod, service or node range touches 169.254.0.0/16, 172.30.0.0/16, 172.31.0.0/16 or \
             192.0.2.0/24. AKS uses these itself and forbids them for pods, services and the virtual \
@@ -138,6 +143,7 @@ pub static SERVICE_CIDR_TOO_LARGE: Code = Code {
     id: "BYO0306",
     slug: "service-cidr-too-large",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The service range is larger than AKS allows",
     means: "The service range has a prefix of /12 or shorter. AKS asks for one that is smaller than \
             /12. On other platforms this is not checked.",
@@ -157,6 +163,7 @@ pub static DNS_SERVICE_IP: Code = Code {
     id: "BYO0307",
     slug: "dns-service-ip",
     severity: Severity::Error,
+    blocks: &[],
     title: "The DNS Service's address is outside the service range",
     means: "The ClusterIP of the Service kube-dns lies in none of the cluster's service ranges. Either \
             the Service was made under an earlier range, or the ranges were changed around it. Every \
@@ -182,6 +189,7 @@ pub static DNS_SERVICE_IP_FIRST: Code = Code {
     id: "BYO0308",
     slug: "dns-service-ip-first",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The DNS Service uses the first address of the service range",
     means: "The ClusterIP of kube-dns is the first usable address of a service range. Kubernetes gives \
             that one to the Service `kubernetes` in the namespace default, and AKS forbids it for DNS.",
@@ -204,6 +212,7 @@ pub static NODE_POD_CIDR_MISSING: Code = Code {
     id: "BYO0309",
     slug: "node-pod-cidr-missing",
     severity: Severity::Error,
+    blocks: &[],
     title: "The CNI needs a podCIDR on every node and nodes have none",
     means: "Flannel, kube-router, Cilium with ipam=kubernetes and Antrea without its own node IPAM \
             take a node's range from node.spec.podCIDR. These nodes have none, because nothing \
@@ -232,6 +241,7 @@ pub static NODE_BLOCK_OUTSIDE_POOL: Code = Code {
     id: "BYO0310",
     slug: "node-block-outside-pool",
     severity: Severity::Error,
+    blocks: &[],
     title: "Nodes use blocks that are in no configured pool",
     means: "The block that a node really uses (its CiliumNode, BlockAffinity or node.spec.podCIDR) \
             lies in none of the pools that the CNI is configured with. This is what a changed pool \
@@ -266,6 +276,7 @@ pub static NODE_BLOCKS_OVERLAP: Code = Code {
     id: "BYO0311",
     slug: "node-blocks-overlap",
     severity: Severity::Error,
+    blocks: &[],
     title: "Two nodes hold overlapping blocks of pod addresses",
     means: "The blocks of two nodes share addresses or are the same. The message names both nodes and \
             both blocks. A pool whose mask or list was changed under a running cluster does this, and \
@@ -296,6 +307,7 @@ pub static NODE_BLOCK_MISSING: Code = Code {
     id: "BYO0312",
     slug: "node-block-missing",
     severity: Severity::Error,
+    blocks: &[],
     title: "Nodes have no block of pod addresses",
     means: "The CNI is running, but these nodes were given no block to take pod addresses from. If the \
             CNI's operator left an error (`status.ipam.operator-status.error` of a CiliumNode), the \
@@ -322,6 +334,7 @@ pub static POD_IP_OUTSIDE_NODE_BLOCK: Code = Code {
     id: "BYO0313",
     slug: "pod-ip-outside-node-block",
     severity: Severity::Error,
+    blocks: &[],
     title: "Pods have addresses outside their node's block",
     means: "These pods have an address that is not in the block of the node they run on. Pods on the \
             host's network and finished pods are left out. A CNI with exclusive blocks cannot have \
@@ -349,6 +362,7 @@ pub static POD_IP_DUPLICATE: Code = Code {
     id: "BYO0314",
     slug: "pod-ip-duplicate",
     severity: Severity::Error,
+    blocks: &[],
     title: "Two running pods have the same IP address",
     means: "Two pods that run, are not terminating and do not use the host's network report the same \
             address. A second read said the same, so it is not a pod that was just replaced. \
@@ -374,6 +388,7 @@ pub static POOL_EXHAUSTED: Code = Code {
     id: "BYO0315",
     slug: "pool-exhausted",
     severity: Severity::Error,
+    blocks: &[],
     title: "The pod range has no block left for existing nodes",
     means: "The pool, cut into one block per node, has fewer blocks than the cluster has nodes, and at \
             least one node has none. A /20 with blocks of /24 serves 16 nodes. Surge nodes of an \
@@ -402,6 +417,7 @@ pub static POOL_NEARLY_EXHAUSTED: Code = Code {
     id: "BYO0316",
     slug: "pool-nearly-exhausted",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The pod range has room for fewer nodes than an upgrade adds",
     means: "Fewer blocks are free than a node surge needs, taken as a tenth of the nodes and at least \
             one. Every existing node has its block; the message has the numbers.",
@@ -426,6 +442,7 @@ pub static NODE_BLOCK_TOO_SMALL: Code = Code {
     id: "BYO0317",
     slug: "node-block-too-small",
     severity: Severity::Warning,
+    blocks: &[],
     title: "Nodes may run more pods than their block has addresses",
     means: "The kubelet accepts more pods than the node's block has addresses once the CNI's own are \
             taken off. On AKS, max pods is a limit of the kubelet only; with BYOCNI nothing compares \
@@ -455,6 +472,7 @@ pub static KUBE_PROXY_CIDR_MISMATCH: Code = Code {
     id: "BYO0318",
     slug: "kube-proxy-cidr-mismatch",
     severity: Severity::Warning,
+    blocks: &[],
     title: "kube-proxy's cluster CIDR does not contain the pod range",
     means: "kube-proxy tells pods from other clients by its cluster CIDR, and the CNI's pool lies \
             outside it. It then treats pods as outsiders and rewrites their source to the node's \
@@ -487,6 +505,7 @@ pub static KUBE_PROXY_CIDR_OVERLAPS_NODES: Code = Code {
     id: "BYO0319",
     slug: "kube-proxy-cidr-overlaps-nodes",
     severity: Severity::Error,
+    blocks: &[],
     title: "kube-proxy's cluster CIDR contains node addresses",
     means: "Nodes have addresses inside the range that kube-proxy takes for pods. On AKS this happens \
             when the cluster was made without --pod-cidr in a virtual network that uses 10.244.0.0/16, \
@@ -513,6 +532,7 @@ pub static IP_FAMILY_MISMATCH: Code = Code {
     id: "BYO0320",
     slug: "ip-family-mismatch",
     severity: Severity::Warning,
+    blocks: &[],
     title: "An IP family is configured on one side only",
     means: "Pod ranges, service ranges and node addresses do not cover the same IP families: one of \
             them has IPv6 (or IPv4) and another has not. The message says which has what.",
@@ -538,6 +558,7 @@ pub static POD_CIDR_UNALIGNED: Code = Code {
     id: "BYO0321",
     slug: "pod-cidr-unaligned",
     severity: Severity::Info,
+    blocks: &[],
     title: "node.spec.podCIDR differs from the CNI's own blocks",
     means: "The nodes have a podCIDR from the control plane, and the CNI gives them other blocks. That \
             is expected with a CNI that has its own IPAM, such as Cilium with cluster-pool or Calico: \
@@ -561,6 +582,7 @@ pub static POD_IP_OUTSIDE_POOL: Code = Code {
     id: "BYO0322",
     slug: "pod-ip-outside-pool",
     severity: Severity::Error,
+    blocks: &[],
     title: "Pods have addresses outside every pool",
     means: "These pods have an address that none of the CNI's pools contains. Pods on the host's \
             network and finished pods are left out. The CNI may lend addresses between nodes, so only \

@@ -7,6 +7,7 @@ pub static CILIUM_NODE_COUNT: Code = Code {
     id: "BYO2001",
     slug: "cilium-node-count",
     severity: Severity::Warning,
+    blocks: &[],
     title: "CiliumNodes and nodes do not match in number",
     means: "Every node with an agent has one CiliumNode of the same name, made by the agent and \
             removed by the operator when the node is gone. Here one side has more. A CiliumNode \
@@ -32,6 +33,7 @@ pub static CILIUM_OPERATOR_ERROR: Code = Code {
     id: "BYO2002",
     slug: "cilium-operator-error",
     severity: Severity::Error,
+    blocks: &[],
     title: "The Cilium operator reports errors on CiliumNodes",
     means: "The operator wrote an error into `status.ipam.operator-status.error` of these CiliumNodes; \
             the message quotes it. The nodes have a block and go on using it. Where there is no block, \
@@ -62,6 +64,7 @@ pub static CILIUM_POLICY_AUDIT: Code = Code {
     id: "BYO2003",
     slug: "cilium-policy-audit",
     severity: Severity::Warning,
+    blocks: &[],
     title: "Cilium logs network policies and does not enforce them",
     means: "policy-audit-mode is on in Cilium's configuration. Traffic that a policy would drop is let \
             through and logged. It is meant for writing policies, and Cilium's guide advises against \

@@ -7,6 +7,7 @@ pub static COREDNS_MISSING: Code = Code {
     id: "BYO0401",
     slug: "coredns-missing",
     severity: Severity::Error,
+    blocks: &[],
     title: "The cluster has no DNS Service or nothing behind it",
     means: "The Service kube-dns is not in kube-system, or no Deployment or other workload has pods \
             that match its selector. A Deployment scaled to zero counts as missing.",
@@ -28,6 +29,7 @@ pub static COREDNS_PENDING: Code = Code {
     id: "BYO0402",
     slug: "coredns-pending",
     severity: Severity::Error,
+    blocks: &[],
     title: "CoreDNS pods cannot start",
     means: "CoreDNS's pods are Pending or in ContainerCreating and none is ready. Without a CNI that \
             is the expected consequence and the message says so. With a CNI they lack a node that they \
@@ -52,6 +54,7 @@ pub static COREDNS_NOT_READY: Code = Code {
     id: "BYO0403",
     slug: "coredns-not-ready",
     severity: Severity::Error,
+    blocks: &[],
     title: "No CoreDNS pod is ready",
     means: "CoreDNS's pods run and the Service kube-dns has no ready endpoint. Their readiness probe \
             fails: CoreDNS waits for the API server, or the kubelet cannot reach the pod over the \
@@ -77,6 +80,7 @@ pub static COREDNS_DEGRADED: Code = Code {
     id: "BYO0404",
     slug: "coredns-degraded",
     severity: Severity::Warning,
+    blocks: &[],
     title: "Some CoreDNS pods are not ready",
     means: "At least one CoreDNS pod answers and at least one does not. The message names the pods \
             that do not, with their nodes and reasons.",
@@ -95,6 +99,7 @@ pub static COREDNS_UNMANAGED: Code = Code {
     id: "BYO0405",
     slug: "coredns-unmanaged",
     severity: Severity::Warning,
+    blocks: &[],
     title: "CoreDNS pods still have addresses of an earlier CNI",
     means: "CoreDNS's pods started before the present CNI and kept the address that the earlier one \
             gave them. The present CNI does not know them. Cilium's operator restarts such pods if \

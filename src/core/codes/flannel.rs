@@ -7,6 +7,7 @@ pub static FLANNEL_BACKEND_DIFFERS: Code = Code {
     id: "BYO2201",
     slug: "flannel-backend-differs",
     severity: Severity::Error,
+    blocks: &[],
     title: "Flannel nodes use different backends",
     means: "The annotation flannel.alpha.coreos.com/backend-type is not the same on all nodes. Flannel \
             reads its backend only when it starts, so a backend that was changed in net-conf.json \

@@ -7,6 +7,7 @@ pub static NODE_NETWORK_NOT_READY: Code = Code {
     id: "BYO0101",
     slug: "node-network-not-ready",
     severity: Severity::Error,
+    blocks: &[],
     title: "Nodes are NotReady because no CNI plugin is initialized",
     means: "The kubelet reports Ready=False and its container runtime says NetworkPluginNotReady: \
             there is no usable CNI configuration in /etc/cni/net.d on the node. With no CNI installed \
@@ -33,6 +34,7 @@ pub static NODE_NOT_READY: Code = Code {
     id: "BYO0102",
     slug: "node-not-ready",
     severity: Severity::Error,
+    blocks: &[],
     title: "Nodes are NotReady for a reason other than the CNI plugin",
     means: "The condition Ready is False or Unknown, and the kubelet does not name the network plugin. \
             Unknown means that the kubelet has stopped reporting: the machine is down, frozen or cut \
@@ -60,6 +62,7 @@ pub static NODE_NETWORK_UNAVAILABLE: Code = Code {
     id: "BYO0103",
     slug: "node-network-unavailable",
     severity: Severity::Error,
+    blocks: &[],
     title: "Nodes carry the condition NetworkUnavailable=True",
     means: "A CNI or a cloud route controller says that the node's pod network is not set up. Cilium, \
             Calico and Flannel write this condition themselves, and its reason names the writer \
@@ -88,6 +91,7 @@ pub static NODE_AGENT_TAINT: Code = Code {
     id: "BYO0104",
     slug: "node-agent-taint",
     severity: Severity::Warning,
+    blocks: &[],
     title: "A CNI's start-up taint stays on nodes that do not need it",
     means: "The node carries a taint that says \"wait for the CNI's agent\", such as \
             node.cilium.io/agent-not-ready. Either the agent there is Ready and should have removed \
@@ -116,6 +120,7 @@ pub static NODE_UNSUPPORTED: Code = Code {
     id: "BYO0105",
     slug: "node-unsupported",
     severity: Severity::Error,
+    blocks: &[],
     title: "The CNI does not support these nodes",
     means: "The node is a Windows node and the installed CNI has agents for Linux only, or its Linux \
             kernel is older than what this version of the CNI needs. Cilium needs 5.10 or newer from \
@@ -141,6 +146,7 @@ pub static NODE_REPAIR_RISK: Code = Code {
     id: "BYO0106",
     slug: "node-repair-risk",
     severity: Severity::Warning,
+    blocks: &[],
     title: "AKS is about to repair, or is repairing, NotReady nodes",
     means: "The node was Ready before and has been NotReady for more than five minutes, or events from \
             aks-auto-repair show a repair in progress. AKS acts on nodes that stay NotReady for about \
@@ -164,6 +170,7 @@ pub static NODE_JOINING: Code = Code {
     id: "BYO0107",
     slug: "node-joining",
     severity: Severity::Info,
+    blocks: &[],
     title: "Nodes or agents are still starting",
     means: "The node or its agent pod is younger than the time that it may take to start: the agent's \
             startupProbe, or five minutes where it has none. What it lacks is expected for now and is \
@@ -186,6 +193,7 @@ pub static NO_NODES: Code = Code {
     id: "BYO0108",
     slug: "no-nodes",
     severity: Severity::Error,
+    blocks: &[],
     title: "The cluster has no Linux node",
     means: "The node list was read and holds no node with the operating system linux. Every CNI \
             handled here runs its agent on Linux nodes, and so do CoreDNS and the CNI's operator.",

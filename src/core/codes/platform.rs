@@ -7,6 +7,7 @@ pub static PLATFORM_UNKNOWN: Code = Code {
     id: "BYO0701",
     slug: "platform-unknown",
     severity: Severity::Info,
+    blocks: &[],
     title: "The platform could not be recognised",
     means: "Neither the nodes' labels and provider IDs nor the workloads show a platform that is known \
             here. Checks that hold for AKS only (reserved ranges, auto-repair, upgrades) were left \
@@ -26,6 +27,7 @@ pub static KUBE_PROXY_MISSING: Code = Code {
     id: "BYO0702",
     slug: "kube-proxy-missing",
     severity: Severity::Warning,
+    blocks: &[],
     title: "No kube-proxy runs and the CNI does not replace it",
     means: "No kube-proxy was found that runs on any node (a DaemonSet with 0 desired pods counts as \
             none, and windows-kube-proxy-initializer is not kube-proxy), and the CNI is not set to \
@@ -54,6 +56,7 @@ pub static AKS_UPGRADE_RUNNING: Code = Code {
     id: "BYO0703",
     slug: "aks-upgrade-running",
     severity: Severity::Warning,
+    blocks: &[],
     title: "An AKS upgrade appears to be running",
     means: "Nodes of one pool have different kubelet versions, or marks and events of an AKS upgrade \
             are less than 30 minutes old. AKS adds surge nodes, drains and reimages the others, one \
@@ -76,6 +79,7 @@ pub static UNSUPPORTED_FEATURES: Code = Code {
     id: "BYO0704",
     slug: "unsupported-features",
     severity: Severity::Info,
+    blocks: &[],
     title: "Objects here meet limits of Azure CNI powered by Cilium",
     means: "The cluster runs Azure CNI powered by Cilium and has objects that fall under its published \
             limits, named in the message: Services with internalTrafficPolicy=Local, policies at layer \

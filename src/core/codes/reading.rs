@@ -8,6 +8,7 @@ pub static SOURCE_FORBIDDEN: Code = Code {
     id: "BYO0001",
     slug: "source-forbidden",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The API refused a read that some checks need",
     means: "A list or get was answered with 403 Forbidden: the user or service account has no rule for \
             that verb on that resource. The message names the verb, the resource and the namespace. \
@@ -32,6 +33,7 @@ pub static SOURCE_FAILED: Code = Code {
     id: "BYO0002",
     slug: "source-failed",
     severity: Severity::Warning,
+    blocks: &[],
     title: "A read from the API failed",
     means: "The API did not answer a read, or answered it with an error other than Forbidden, and \
             retries did not help. The message has the resource and the last error. Metrics and other \
@@ -55,6 +57,7 @@ pub static UNPARSABLE_VALUE: Code = Code {
     id: "BYO0003",
     slug: "unparsable-value",
     severity: Severity::Warning,
+    blocks: &[],
     title: "A value in a cluster object could not be parsed",
     means: "A field that must hold a CIDR, a version or JSON holds something else. The message names \
             the object, the key and the text. The value is left out of every check; it is not guessed.",

@@ -7,6 +7,7 @@ pub static RELEASE_MISSING: Code = Code {
     id: "BYO0501",
     slug: "release-missing",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The CNI is not part of a Helm release",
     means: "The CNI could have been installed by Helm, but its objects carry no meta.helm.sh \
             annotation, no reconciler's mark, and no release Secret was found where Secrets could be \
@@ -32,6 +33,7 @@ pub static RELEASE_PENDING: Code = Code {
     id: "BYO0502",
     slug: "release-pending",
     severity: Severity::Error,
+    blocks: &[],
     title: "The CNI's Helm release is stuck in a pending state",
     means: "The newest revision is pending-install, pending-upgrade or pending-rollback, and nobody is \
             working on it: our lock is free or has expired. Helm was killed in the middle and never \
@@ -60,6 +62,7 @@ pub static RELEASE_FAILED: Code = Code {
     id: "BYO0503",
     slug: "release-failed",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The last Helm revision of the CNI failed",
     means: "The newest revision of the release has the status failed. Helm may have written some of \
             its objects before it gave up; it does not undo them. The message names the last revision \
@@ -83,6 +86,7 @@ pub static RELEASE_FOREIGN_OWNER: Code = Code {
     id: "BYO0504",
     slug: "release-foreign-owner",
     severity: Severity::Warning,
+    blocks: &[],
     title: "Another reconciler owns the CNI",
     means: "Labels or annotations on the CNI's objects show that Flux, Argo CD or the addon manager \
             keeps them in their state. Whatever is changed by another hand is set back at its next \
@@ -112,6 +116,7 @@ pub static RELEASE_VERSION_DRIFT: Code = Code {
     id: "BYO0505",
     slug: "release-version-drift",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The CNI runs another version than its release says",
     means: "The agents' image tag is not the app version of the newest revision. Someone set the image \
             by hand or through a values override, or the rollout never reached the pods.",

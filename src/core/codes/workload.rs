@@ -8,6 +8,7 @@ pub static CNI_MISSING: Code = Code {
     id: "BYO0201",
     slug: "cni-missing",
     severity: Severity::Error,
+    blocks: &[],
     title: "No CNI is installed",
     means: "The cluster has nodes, and no DaemonSet that is or looks like a CNI, no CRDs, conditions \
             or annotations of one. This is what a fresh cluster made with network plugin none looks \
@@ -35,6 +36,7 @@ pub static CNI_LEFTOVER: Code = Code {
     id: "BYO0202",
     slug: "cni-leftover",
     severity: Severity::Error,
+    blocks: &[],
     title: "The CNI was removed and its traces remain on the nodes",
     means: "No CNI workload runs, but something of a named CNI is still here: its CRDs and objects, \
             node annotations, a condition such as CiliumIsUp, or pods that fail at sandbox creation \
@@ -64,6 +66,7 @@ pub static CNI_MULTIPLE: Code = Code {
     id: "BYO0203",
     slug: "cni-multiple",
     severity: Severity::Error,
+    blocks: &[],
     title: "Two CNIs compete for the pods",
     means: "Two workloads that both give pods addresses and interfaces run at the same time. On each \
             node the container runtime uses the configuration file whose name sorts first, so which of \
@@ -92,6 +95,7 @@ pub static CNI_UNKNOWN: Code = Code {
     id: "BYO0204",
     slug: "cni-unknown",
     severity: Severity::Info,
+    blocks: &[],
     title: "The CNI is not one that is known by name",
     means: "Nodes have a network, or a DaemonSet looks like a CNI (host network, privileged, mounts \
             /etc/cni/net.d or /opt/cni/bin), but its names match none that are known here. It may also \
@@ -114,6 +118,7 @@ pub static CNI_MANAGED: Code = Code {
     id: "BYO0205",
     slug: "cni-managed",
     severity: Severity::Info,
+    blocks: &[],
     title: "The platform manages this cluster's CNI",
     means: "Node labels, DaemonSets or images show a network plugin that the platform runs: Azure CNI \
             (node subnet, pod subnet or overlay), Azure CNI powered by Cilium, or kubenet. This is not \
@@ -141,6 +146,7 @@ pub static AGENT_MISSING: Code = Code {
     id: "BYO0206",
     slug: "agent-missing",
     severity: Severity::Error,
+    blocks: &[],
     title: "Nodes have no CNI agent pod",
     means: "The CNI's DaemonSet should run on these nodes and has no pod there. The usual reasons are \
             a taint which the DaemonSet does not tolerate, too little CPU or memory, a quota or \
@@ -169,6 +175,7 @@ pub static AGENT_CRASH_LOOPING: Code = Code {
     id: "BYO0207",
     slug: "agent-crash-looping",
     severity: Severity::Error,
+    blocks: &[],
     title: "CNI agents are crash-looping",
     means: "A container of the CNI's agent starts, ends and is started again with growing pauses \
             (CrashLoopBackOff). The message has its last exit code and reason. OOMKilled is a memory \
@@ -198,6 +205,7 @@ pub static AGENT_IMAGE_PULL: Code = Code {
     id: "BYO0208",
     slug: "agent-image-pull",
     severity: Severity::Error,
+    blocks: &[],
     title: "CNI agents cannot pull their image",
     means: "The kubelet cannot fetch an image of the agent pod, init containers included. The message \
             names the image. Typical causes are a wrong tag or registry, a firewall or proxy that \
@@ -225,6 +233,7 @@ pub static AGENT_NOT_READY: Code = Code {
     id: "BYO0209",
     slug: "agent-not-ready",
     severity: Severity::Error,
+    blocks: &[],
     title: "CNI agents are not Ready",
     means: "The agent pod exists and is not Ready, and it neither crash-loops nor waits for an image. \
             If an init container is waiting, the message names it: Cilium's `config` waits for the API \
@@ -254,6 +263,7 @@ pub static AGENT_RESTARTING: Code = Code {
     id: "BYO0210",
     slug: "agent-restarting",
     severity: Severity::Warning,
+    blocks: &[],
     title: "CNI agents restarted in the last ten minutes",
     means: "The agent is Ready, but one of its containers ended and was started again within the last \
             ten minutes. The message has the count, the exit code and the reason. A single restart \
@@ -278,6 +288,7 @@ pub static ROLLOUT_INCOMPLETE: Code = Code {
     id: "BYO0211",
     slug: "rollout-incomplete",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The CNI's DaemonSet is only partly rolled out",
     means: "The DaemonSet was changed and not all of its pods run the new template, or its controller \
             has not seen the change yet. The message names the nodes that run the older one, and since \
@@ -303,6 +314,7 @@ pub static OPERATOR_NOT_READY: Code = Code {
     id: "BYO0212",
     slug: "operator-not-ready",
     severity: Severity::Error,
+    blocks: &[],
     title: "The CNI's operator has no ready replica",
     means: "The Deployment that steers the CNI (cilium-operator, tigera-operator, antrea-controller \
             and the like) has no ready pod. If its pods cannot be scheduled, the message names the \
@@ -330,6 +342,7 @@ pub static CONFIG_DRIFT: Code = Code {
     id: "BYO0213",
     slug: "config-drift",
     severity: Severity::Warning,
+    blocks: &[],
     title: "The CNI's configuration is newer than its running agents",
     means: "The CNI's ConfigMap was written after the agents started, and agents read it only when \
             they start. They still run with the old settings. A Helm upgrade that changes settings and \
@@ -356,6 +369,7 @@ pub static VERSION_SKEW: Code = Code {
     id: "BYO0214",
     slug: "version-skew",
     severity: Severity::Warning,
+    blocks: &[],
     title: "Components of the CNI run different versions",
     means: "Components which are released together run different versions: Cilium's agent and \
             operator, or calico-node, Typha and kube-controllers. Envoy and the Tigera operator have \
@@ -381,6 +395,7 @@ pub static CNI_COMPANION: Code = Code {
     id: "BYO0215",
     slug: "cni-companion",
     severity: Severity::Info,
+    blocks: &[],
     title: "Another network plugin works beside the CNI",
     means: "Besides the CNI that gives pods their addresses, a plugin was found that works on top of \
             it: Multus adds further interfaces, Calico may enforce policy only, and Canal is Flannel \
@@ -402,6 +417,7 @@ pub static NODE_WITHOUT_CNI: Code = Code {
     id: "BYO0216",
     slug: "node-without-cni",
     severity: Severity::Info,
+    blocks: &[],
     title: "The CNI's DaemonSet leaves nodes out on purpose",
     means: "The node selector or node affinity of the CNI's DaemonSet does not match these nodes, so \
             no agent is wanted there and no block of addresses is needed. Virtual nodes and nodes \

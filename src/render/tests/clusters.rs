@@ -15,6 +15,7 @@ const fn code(id: &'static str, slug: &'static str, severity: Severity, title: &
         id,
         slug,
         severity,
+        blocks: &[],
         title,
         means: "The agents of the CNI write a configuration into /etc/cni/net.d on each node. Until one is there, \
                 the kubelet reports NetworkPluginNotReady.\n\nNothing that needs an address of its own can start:\n\
