@@ -47,38 +47,37 @@ impl Object {
     }
 }
 
-/// The objects of a stream of YAML documents, Lists taken apart, in the stream's order.
-///
-/// # Errors
-/// The parser's message for the first document that cannot be read.
-pub fn objects(text: &str) -> Result<Vec<Object>, String> {
+/// The objects of these documents, Lists taken apart, in their order.
+pub fn objects(documents: Vec<Value>) -> Vec<Object> {
     let mut all = vec![];
-    for document in crate::yaml::documents::<Value>(text)? {
-        match document.get("items").and_then(Value::as_array) {
-            Some(items)
-                if document
-                    .get("kind")
-                    .and_then(Value::as_str)
-                    .is_some_and(|k| k.ends_with("List")) =>
-            {
-                all.extend(items.iter().cloned().filter_map(Object::of));
-            }
+    for mut document in documents {
+        let list = document
+            .get("kind")
+            .and_then(Value::as_str)
+            .is_some_and(|k| k.ends_with("List"));
+        match document.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) if list => all.extend(items.into_iter().filter_map(Object::of)),
             _ => all.extend(Object::of(document)),
         }
     }
-    Ok(all)
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn documents_and_lists_become_objects() {
-        let text = "---\n# nothing\n---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: a, namespace: b}\n---\n\
-                    apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n";
-        let found: Vec<String> = objects(text)
-            .expect("YAML")
+        let documents = vec![
+            Value::Null,
+            json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "a", "namespace": "b"}}),
+            json!({"apiVersion": "v1", "kind": "List", "items": [
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}},
+            ]}),
+        ];
+        let found: Vec<String> = objects(documents)
             .iter()
             .map(|o| format!("{} {}", o.group(), o.subject()))
             .collect();

@@ -155,12 +155,13 @@ fn present(plane: &ControlPlane, manifests: &[std::path::PathBuf]) -> Result<(),
 }
 
 fn wait_for_end() -> Result<(), String> {
-    use std::io::{IsTerminal as _, Read as _};
+    use std::io::IsTerminal as _;
     let (sender, ended) = std::sync::mpsc::channel::<()>();
     if !std::io::stdin().is_terminal() {
         let sender = sender.clone();
         std::thread::spawn(move || {
-            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            // Thrown away as it comes: `< /dev/zero` would fill memory.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
             let _ = sender.send(());
         });
     }

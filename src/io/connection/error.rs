@@ -265,6 +265,25 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// 429: the server was too busy to look at the request.
+    pub fn is_too_many_requests(&self) -> bool {
+        matches!(self, Self::Status { code: 429, .. })
+    }
+
+    /// 409: the object is there already, or is another one than was read.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Status { code: 409, .. })
+    }
+
+    /// Whether a write may have been carried out all the same: only reading back tells.
+    pub fn leaves_open_what_happened(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Unreachable { .. } => true,
+            Self::Status { code, .. } => *code >= 500,
+            _ => false,
+        }
+    }
+
     /// What to do next, usually a command to run.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

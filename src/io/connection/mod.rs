@@ -231,25 +231,40 @@ impl Connection {
             path_and_query,
             accept,
             body: None,
+            content_type: "",
             compressed,
         })
         .await
     }
 
-    /// Posts JSON, for reviews such as SelfSubjectAccessReview. Never tried again, except with a renewed credential
-    /// after a 401, which the server answers before it does anything.
+    /// Posts JSON, for reviews such as SelfSubjectAccessReview. See [`Connection::send`].
     ///
     /// # Errors
     /// What the try brought; see [`RequestError`].
     pub async fn post_json(&self, path: &str, body: Vec<u8>) -> Result<Bytes, RequestError> {
-        let body = Some(Bytes::from(body));
+        self.send(Method::POST, path, "application/json", body).await
+    }
+
+    /// Sends a write. Tried again only where the server has done nothing with it: after a 429, and once with a renewed
+    /// credential after a 401. Whether a write took place whose answer was lost, the caller finds out by reading
+    /// ([`RequestError::leaves_open_what_happened`]).
+    ///
+    /// # Errors
+    /// What the try brought; see [`RequestError`].
+    pub async fn send(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<Bytes, RequestError> {
         let compressed = self.inner.compressed;
-        let accept = "application/json";
         self.ask(Question {
-            method: Method::POST,
-            path_and_query: path,
-            accept,
-            body,
+            method,
+            path_and_query,
+            accept: "application/json",
+            body: Some(Bytes::from(body)),
+            content_type,
             compressed,
         })
         .await

@@ -18,6 +18,8 @@ use super::why::{Failure, Route, explain};
 
 /// How often a read is tried in all.
 const TRIES: u32 = 3;
+/// How often a server that says when to come back may say so.
+const INVITATIONS: u32 = 30;
 /// The pause before the second try; it doubles twice for the third.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -28,13 +30,17 @@ pub(crate) struct Question<'a> {
     pub path_and_query: &'a str,
     pub accept: &'a str,
     pub body: Option<Bytes>,
+    /// What the body is.
+    pub content_type: &'a str,
     /// Whether the answer may come compressed.
     pub compressed: bool,
 }
 
 /// Asks until there is an answer, the tries are used up, or the limit is reached.
 ///
-/// Only reads are tried again, and only after 429, 5xx or a broken connection.
+/// Only reads are tried again after 5xx or a broken connection. After a 429 the server has done nothing yet: then writes
+/// are tried again too, and where it says when to come back that does not count as a try, so that an overloaded server
+/// is waited for as long as the limit allows.
 ///
 /// # Errors
 /// What the last try brought, or `TimedOut`.
@@ -63,6 +69,7 @@ async fn ask_until(
     let tries = if question.method == Method::GET { TRIES } else { 1 };
     let mut pause = FIRST_PAUSE;
     let mut tried = 0;
+    let mut sent_away = 0;
     loop {
         tried += 1;
         let missed = match once(client, question, route).await {
@@ -72,8 +79,15 @@ async fn ask_until(
         let wait = missed.wait.unwrap_or(pause);
         let too_late =
             deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) <= wait);
-        if !missed.failure.again || tried >= tries || too_late {
-            return Err(counted(missed.failure.error, tried));
+        let busy = missed.failure.error.is_too_many_requests();
+        let invited = busy && missed.wait.is_some() && sent_away < INVITATIONS;
+        let allowed = if busy { TRIES } else { tries };
+        if !missed.failure.again || (tried >= allowed && !invited) || too_late {
+            return Err(counted(missed.failure.error, tried + sent_away));
+        }
+        if invited {
+            tried -= 1;
+            sent_away += 1;
         }
         tokio::time::sleep(wait).await;
         pause *= 4;
@@ -132,7 +146,7 @@ async fn once(client: &kube::Client, question: &Question<'_>, route: &Route) -> 
         )
         .header(USER_AGENT, concat!("kubectl-byocni/", env!("CARGO_PKG_VERSION")));
     if question.body.is_some() {
-        request = request.header(CONTENT_TYPE, "application/json");
+        request = request.header(CONTENT_TYPE, question.content_type);
     }
     let body = question.body.clone().map_or_else(Body::empty, Body::from);
     let request = request
