@@ -1,4 +1,5 @@
 //! The only room that touches the outside: the API server, files, processes.
 pub mod capture_file;
+pub mod change;
 pub mod cluster;
 pub mod connection;
