@@ -60,13 +60,15 @@ fn one_at_a_time() {
             .expect("the lease of the dead runs out");
         assert!(begun.elapsed() >= Duration::from_secs(14), "not before its time");
 
-        // Somebody takes it by force, as after a pause of ours: the renewal notices, and says so.
-        plane.delete(LEASE);
-        tokio::time::timeout(Duration::from_secs(10), heir.lost())
-            .await
-            .expect("the loss is noticed");
+        // Somebody has taken it, as after a pause of ours that was longer than the lease: the renewal notices.
+        plane.apply(
+            "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: kubectl-byocni, namespace: kube-system}\n\
+             spec: {holderIdentity: thief@there, leaseDurationSeconds: 15}\n",
+        );
+        tokio::time::timeout(Duration::from_secs(10), heir.lost()).await.expect("the loss is noticed");
         assert!(!heir.held());
-        assert!(lock::holder(&connection).await.expect("readable").is_none());
+        let holder = lock::holder(&connection).await.expect("readable").expect("the thief's");
+        assert_eq!(holder.identity, "thief@there");
     });
 }
 
