@@ -2,3 +2,4 @@
 pub mod capture_file;
 pub mod cluster;
 pub mod connection;
+pub mod probe;
