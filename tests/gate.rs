@@ -762,7 +762,7 @@ fn nodes_that_are_young_from_the_start_do_not_pass_by_their_youth() {
 fn what_could_not_be_read_proves_nothing() {
     let well = Cluster::of("cilium-healthy").capture();
     let mut unseen = well.clone();
-    let why = kubectl_byocni::core::text::Text::new("overloaded");
+    let why = "overloaded".to_string();
     unseen.states.insert(Source::Nodes, Read::Failed { why });
     unseen.nodes.clear();
     let mut gate = Gate::new(cilium());
@@ -910,31 +910,19 @@ fn no_probe_is_wanted_where_the_agent_is_not_up() {
 
 #[test]
 fn a_product_that_is_not_known_is_judged_by_its_daemon_sets() {
-    let foreign =
-        |status: Value| Cluster::of("unknown-cni").with("DaemonSet", NAME, json!({"status": status}));
-    const NAME: &str = "meshnet-agent";
     let base = Cluster::of("unknown-cni");
-    let Some(own) = base.0.iter().find(|o| Cluster::matches(o, "DaemonSet", NAME)) else {
-        let names: Vec<&Value> = base
-            .0
-            .iter()
-            .filter(|o| o["kind"] == "DaemonSet")
-            .map(|o| &o["metadata"])
-            .collect();
-        panic!("{names:?}");
-    };
-    let namespace = own["metadata"]["namespace"].as_str().expect("a namespace");
     let expected = || Expectation {
         cni: None,
-        daemon_sets: vec![pair(namespace, NAME)],
+        daemon_sets: vec![pair("netfabric", "netfabric-agent")],
         deployments: vec![],
         version: None,
         pools: vec![],
         ..cilium()
     };
     passes(expected(), &base);
-    let short = foreign(json!({"numberReady": 1, "numberAvailable": 1}));
-    waits_for(expected(), &short, "are updated, ready and available");
-    let missing = base.clone().without("DaemonSet", NAME);
+    let few = json!({"status": {"numberReady": 1, "numberAvailable": 1}});
+    let short = base.clone().with("DaemonSet", "netfabric-agent", few);
+    waits_for(expected(), &short, "1 of 3 are updated, ready and available");
+    let missing = base.without("DaemonSet", "netfabric-agent");
     waits_for(expected(), &missing, "it is not there yet");
 }
