@@ -294,6 +294,7 @@ fn companion(
         "its controller has not seen the newest template yet".into()
     };
     waits.push(Wait {
+        rank: 3,
         joining: workload.observed() && short <= standing.joining.len(),
         short: workload.observed().then_some(short),
         ..Wait::new(daemon_set(workload), why)
@@ -543,7 +544,7 @@ fn dns(facts: &Facts<'_>, report: &Report, expected: &Expectation, waits: &mut V
     let why = told.map_or_else(|| "it has no ready endpoint".to_string(), |f| f.message.clone());
     let subject = Subject::namespaced("Service", &service.meta.namespace, &service.meta.name);
     waits.push(Wait {
-        rank: 3,
+        rank: 4,
         ..Wait::new(
             told.and_then(|f| f.subjects.first().cloned()).unwrap_or(subject),
             why,

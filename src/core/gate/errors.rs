@@ -56,9 +56,10 @@ pub(super) fn new_ones(
     let errors = report.findings.iter().filter(|f| f.severity == Severity::Error);
     let left = errors.filter_map(|finding| {
         let mut finding = finding.clone();
-        let slug = finding.code.slug;
+        let (slug, held) = (finding.code.slug, of_the_network(finding.code));
         finding.subjects.retain(|subject| {
-            let excused = subject.kind == "Node" && excused.contains(subject.name.as_str());
+            // What excuses a node is told itself.
+            let excused = held && subject.kind == "Node" && excused.contains(subject.name.as_str());
             !excused && !before.contains(format!("{slug} {subject}").as_str())
         });
         (!finding.subjects.is_empty()).then_some(finding)
