@@ -220,3 +220,6 @@ fn denied(message: &str) -> ProbeError {
         why: Text::new(message).line(300),
     }
 }
+
+#[cfg(test)]
+mod tests;

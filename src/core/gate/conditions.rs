@@ -106,7 +106,7 @@ impl<'f, 'a> Standing<'f, 'a> {
 /// Machines fail and are taken away by themselves: one at a time, or 2 % of a large cluster, and never half of a
 /// small one. More than that may be a network that cut its nodes off from the API server.
 fn too_many(lost: usize, nodes: usize) -> bool {
-    lost > (nodes / 50).max(1) || lost * 2 >= nodes.max(1)
+    lost > (nodes / 50).max(1) || (lost > 0 && lost * 2 >= nodes)
 }
 
 /// The conditions on one capture.
@@ -584,4 +584,27 @@ fn addresses(expected: &Expectation, probes: &Probes<'_>, waits: &mut Vec<Wait>)
         phase.note = "no node took a new pod".into();
     }
     Some(phase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_lost_machines_are_chance() {
+        let cases = [(1, 1), (1, 2), (2, 3), (2, 10), (11, 500), (300, 500)];
+        assert!(cases.iter().all(|(lost, nodes)| too_many(*lost, *nodes)));
+        let cases = [(0, 1), (1, 3), (1, 50), (2, 100), (10, 500)];
+        assert!(!cases.iter().any(|(lost, nodes)| too_many(*lost, *nodes)));
+    }
+
+    #[test]
+    fn a_version_is_the_same_with_what_a_vendor_adds() {
+        assert!(same_version("1.20.0", "1.20.0"));
+        assert!(same_version("v1.20.0", "1.20.0"));
+        assert!(same_version("3.31.3-hardened.1", "v3.31.3"));
+        for other in ["1.20.1", "1.20.01", "1.20.0.1", "1.2", "11.20.0", ""] {
+            assert!(!same_version(other, "1.20.0"), "{other}");
+        }
+    }
 }
