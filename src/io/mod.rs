@@ -3,3 +3,4 @@ pub mod capture_file;
 pub mod change;
 pub mod cluster;
 pub mod connection;
+pub mod probe;

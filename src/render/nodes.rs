@@ -81,7 +81,7 @@ fn rank(mark: Mark) -> u8 {
         Mark::Bad => 0,
         Mark::Warning => 1,
         Mark::Unknown | Mark::Info => 2,
-        Mark::Good => 3,
+        Mark::Good | Mark::Pending => 3,
     }
 }
 

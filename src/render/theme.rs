@@ -37,6 +37,8 @@ pub enum Mark {
     Info,
     /// Could not be read.
     Unknown,
+    /// Not there yet, and expected.
+    Pending,
 }
 
 impl Mark {
@@ -64,7 +66,7 @@ impl Mark {
             Mark::Good => Tone::Good,
             Mark::Bad => Tone::Bad,
             Mark::Warning | Mark::Unknown => Tone::Careful,
-            Mark::Info => Tone::Note,
+            Mark::Info | Mark::Pending => Tone::Note,
         }
     }
 
@@ -80,6 +82,8 @@ impl Mark {
             (Mark::Bad, false) => "FAIL",
             (Mark::Info, false) => "info",
             (Mark::Unknown, _) => "?",
+            (Mark::Pending, true) => "◦",
+            (Mark::Pending, false) => "..",
         }
     }
 
@@ -107,6 +111,24 @@ pub fn elbow(style: &Style) -> &'static str {
 /// What stands between two statements on one line.
 pub fn dot(style: &Style) -> &'static str {
     if style.unicode { " · " } else { " - " }
+}
+
+/// What turns while something goes on, by how often it was drawn. One column wide.
+pub fn spinner(frame: usize, style: &Style) -> &'static str {
+    const TURNING: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+    const PLAIN: [&str; 4] = ["|", "/", "-", "\\"];
+    let frames: &[&str] = if style.unicode { &TURNING } else { &PLAIN };
+    frames[frame % frames.len()]
+}
+
+/// How far something is, as a bar of so many columns; full only where all is done.
+pub fn bar(done: usize, total: usize, columns: usize, style: &Style) -> String {
+    let (full, empty) = if style.unicode { ("━", "╌") } else { ("#", ".") };
+    let filled = match total {
+        0 => columns,
+        _ => done.min(total).saturating_mul(columns) / total,
+    };
+    format!("{}{}", full.repeat(filled), empty.repeat(columns - filled))
 }
 
 /// What stands for text left out.

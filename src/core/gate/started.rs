@@ -1,0 +1,73 @@
+//! Whether an agent ever ran: after that, taking an installation away is no way back.
+
+use crate::core::{
+    capture::{Pod, Source, Workload, pod::ContainerStatus},
+    facts::Facts,
+};
+
+use super::Expectation;
+
+/// Whether any container of an agent's pod has ever run on any node.
+///
+/// Init containers count: those that install a plugin write `/etc/cni/net.d` and `/opt/cni/bin` before the agent itself
+/// begins, and whatever is left there turns a node Ready without a network once the DaemonSet is gone. Which of them
+/// write and which only look cannot be told from outside, so each counts; where the image was never pulled none ran.
+/// Companions such as a proxy's DaemonSet leave no configuration and do not count.
+///
+/// What could not be read counts as run: taking back is then the greater risk.
+pub fn agents_ever_ran(facts: &Facts<'_>, expected: &Expectation) -> bool {
+    let capture = facts.capture;
+    if !capture.knows(Source::DaemonSets) {
+        return true;
+    }
+    let main = facts.detection.main.as_ref().and_then(|m| m.workload);
+    let known: Vec<&Workload> = main
+        .into_iter()
+        .chain(facts.detection.more_agents.iter().copied())
+        .collect();
+    if known.is_empty() {
+        // Pods of a product that is not known are not read in full: that they are there must do.
+        let mut ours = capture.daemon_sets.iter().filter(|w| expected.names(w));
+        return ours.any(|w| w.ready() > 0 || has_row(facts, w));
+    }
+    if !capture.knows(Source::CniPods) {
+        return true;
+    }
+    let own = |pod: &Pod| {
+        known
+            .iter()
+            .any(|w| pod.meta.namespace == w.meta.namespace && w.selects(&pod.meta.labels))
+    };
+    known.iter().any(|w| w.ready() > 0) || capture.pods.iter().any(|pod| own(pod) && has_run(pod))
+}
+
+/// Whether a pod that carries the DaemonSet's name has a node. Rows have no labels.
+fn has_row(facts: &Facts<'_>, workload: &Workload) -> bool {
+    if !facts.capture.knows(Source::Pods) {
+        return workload.desired() > 0;
+    }
+    let beginning = format!("{}-", workload.meta.name);
+    facts
+        .capture
+        .pod_rows
+        .iter()
+        .any(|row| row.name.starts_with(&beginning) && !row.node.is_empty())
+}
+
+fn has_run(pod: &Pod) -> bool {
+    let status = &pod.status;
+    status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .any(ran)
+}
+
+fn ran(container: &ContainerStatus) -> bool {
+    let before = &container.last_state;
+    container.restart_count > 0
+        || container.state.running.is_some()
+        || container.state.terminated.is_some()
+        || before.running.is_some()
+        || before.terminated.is_some()
+}
