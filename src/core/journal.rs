@@ -66,6 +66,8 @@ pub struct Before {
     pub namespace: bool,
     /// CustomResourceDefinitions of the CNI's groups that were there.
     pub crds: Vec<String>,
+    /// Nodes that bore the CNI's start-up taint.
+    pub tainted: Vec<String>,
 }
 
 /// One change.

@@ -1,6 +1,7 @@
 //! The pure room: captures become facts, facts become findings, findings become a report.
 //! No async, clock, environment, files, processes or printing here.
 pub mod capture;
+pub mod change;
 pub mod chart;
 pub mod checks;
 pub mod cni;

@@ -100,6 +100,8 @@ pub struct Installing {
     pub namespace: &'static str,
     /// The chart of its CustomResourceDefinitions, and the first minor that has it apart.
     pub crd_chart: Option<(&'static str, (u64, u64))>,
+    /// Leases that its operator takes in the release's namespace, and leaves behind.
+    pub leases: &'static [&'static str],
     /// The minors that are known how to install, oldest and newest.
     pub minors: ((u64, u64), (u64, u64)),
     /// The values that this cluster needs.

@@ -1,7 +1,14 @@
 //! Changing a cluster: lock, journal, steps, and the way back.
 
-pub mod apply;
-pub mod identity;
+mod apply;
+mod back;
+mod held;
+mod identity;
 pub mod journal;
-pub mod kept;
+mod kept;
 pub mod lock;
+mod run;
+mod watching;
+
+pub use identity::{random, who};
+pub use run::{ChangeError, Job, abort, begin, interrupted, resume};

@@ -228,7 +228,7 @@ impl Cause {
     }
 
     /// What happened, with helm's words where they add to it.
-    pub(super) fn message(&self, said: &str) -> String {
+    pub fn message(&self, said: &str) -> String {
         let with = |what: &str| format!("{what} ({said})");
         match self {
             Cause::InProgress => "another change of this release is in progress, or was cut off".into(),

@@ -1,0 +1,494 @@
+//! A change, step by step. Each phase is written into the journal before it begins; before each write the lock is asked
+//! whether it is still ours. What a step did is read back from the cluster, not believed.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a helm that outlived its plugin is waited for"
+)]
+
+use std::time::{Duration, Instant};
+
+use super::{
+    apply, back,
+    held::{Held, Slipped},
+    journal::{JournalError, Luggage},
+    kept,
+    lock::LockError,
+    watching::{Watched, Watching},
+};
+use crate::{
+    core::{
+        change::{Ended, Event, where_it_stands},
+        codes::change::{CHANGE_INTERRUPTED, GATE_REGRESSED, GATE_TIMED_OUT, HELM_FAILED, PLAN_STALE},
+        facts::Asked,
+        finding::{Finding, Subject},
+        gate::{Expectation, Failure, Kind, Look, Reach},
+        journal::{Operation, Phase},
+        manifest::Object,
+    },
+    io::{
+        connection::{Connection, RequestError},
+        helm::{Change, Helm, HelmError, Release, Revision, Stop, Target},
+    },
+};
+
+/// Helm's own limit: for hooks, and for the API server to serve definitions. The network is waited for by the gate.
+const HELM_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long a helm that outlived its plugin is waited for.
+const OUTLIVED: Duration = Duration::from_secs(60);
+
+/// Everything that a change needs.
+pub struct Job<'j> {
+    /// The cluster.
+    pub connection: &'j Connection,
+    /// Helm.
+    pub helm: &'j Helm,
+    /// The same cluster, for helm.
+    pub target: &'j Target,
+    /// What is done.
+    pub operation: Operation,
+    /// The chart's archive.
+    pub chart: &'j std::path::Path,
+    /// Definitions that go first.
+    pub definitions: &'j [Object],
+    /// What goes into the Secret: archives and values.
+    pub luggage: Luggage,
+    /// What the gate waits for.
+    pub expected: Expectation,
+    /// What the user's flags add to captures.
+    pub asked: &'j Asked,
+    /// Becomes true when the user wants to stop.
+    pub stop: Stop,
+    /// Who wants to know.
+    pub tell: &'j (dyn Fn(&Event) + Sync),
+}
+
+/// Why a change could not go on, where that is no judgement on the network.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The lock could not be had for a reason of the API server's.
+    #[error("{0}")]
+    Lock(LockError),
+    /// The journal.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+    /// A request.
+    #[error("{0}")]
+    Request(#[from] RequestError),
+    /// Helm could not be asked.
+    #[error("{0}")]
+    Helm(#[from] HelmError),
+    /// There is nothing to go on with.
+    #[error("no change was interrupted in this cluster")]
+    Nothing,
+}
+
+impl ChangeError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ChangeError::Lock(LockError::Request(error)) | ChangeError::Request(error) => error.hint(),
+            ChangeError::Helm(error) => error.hint(),
+            ChangeError::Journal(_) => {
+                Some("kubectl get configmap kubectl-byocni -n kube-system -o yaml".into())
+            }
+            ChangeError::Nothing => Some("kubectl byocni status".into()),
+            ChangeError::Lock(LockError::Held(_)) => None,
+        }
+    }
+}
+
+impl<'j> Job<'j> {
+    pub(super) fn step(&self, name: &'static str, does: impl Into<String>) {
+        (self.tell)(&Event::Step {
+            name,
+            does: does.into(),
+        });
+    }
+
+    pub(super) fn release(&self, stop: bool) -> Release<'_> {
+        let stop = stop.then(|| self.stop.clone());
+        self.helm.release(self.target, &self.operation.release, stop)
+    }
+
+    fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+/// Begins a change. `still` looks at the cluster again, with the lock held: what has moved since the plan, if anything.
+///
+/// # Errors
+/// Where it could not be begun; nothing was changed then.
+pub async fn begin(
+    job: Job<'_>,
+    still: impl AsyncFnOnce() -> Result<Option<String>, String>,
+) -> Result<Ended, ChangeError> {
+    job.step(
+        "lock",
+        "take the lock, and see whether the cluster is still what was planned from",
+    );
+    let mut held = match Held::take(job.connection, &job.operation.by).await? {
+        Ok(held) => held,
+        Err(finding) => return Ok(Ended::Refused(finding)),
+    };
+    if let Some(operation) = &held.book.journal.operation {
+        let finding = interrupted(operation);
+        held.leave().await;
+        return Ok(Ended::Refused(finding));
+    }
+    let moved = still()
+        .await
+        .unwrap_or_else(|why| Some(format!("it could not be read again: {why}")));
+    if let Some(moved) = moved {
+        held.leave().await;
+        return Ok(Ended::Refused(stale(&moved)));
+    }
+    if job.stopping() {
+        held.leave().await;
+        return Ok(Ended::Stopped { phase: Phase::Done });
+    }
+    held.book.journal.operation = Some(job.operation.clone());
+    // The journal first: what follows can then be found and removed by anybody.
+    match held.phase(Phase::Planned).await {
+        Ok(()) => {}
+        Err(Slipped::Lost) => {
+            return Ok(Ended::Lost {
+                phase: Phase::Planned,
+            });
+        }
+        Err(Slipped::Journal(error)) => {
+            held.leave().await;
+            return Err(error.into());
+        }
+    }
+    if let Err(error) = job.luggage.keep(job.connection).await {
+        held.end().await?;
+        return Err(error.into());
+    }
+    go_on(job, held).await
+}
+
+/// Finishes an interrupted change: `job` is made from its journal and its Secret.
+///
+/// # Errors
+/// Where it could not be gone on with; the journal stays.
+pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
+    job.step("lock", "take the lock over from whoever was interrupted");
+    let mut held = match Held::take(job.connection, &super::who()).await? {
+        Ok(held) => held,
+        Err(finding) => return Ok(Ended::Refused(finding)),
+    };
+    match &held.book.journal.operation {
+        Some(operation) if operation.id == job.operation.id => {
+            job.operation.phase = job.operation.phase.min(operation.phase);
+        }
+        _ => {
+            held.leave().await;
+            return Ok(Ended::Refused(stale(
+                "the journal is no longer that of this change",
+            )));
+        }
+    }
+    if job.operation.phase == Phase::Back {
+        let because = interrupted(&job.operation);
+        return back::take(&job, held, because).await;
+    }
+    held.book.journal.operation = Some(job.operation.clone());
+    if let Err(error) = job.luggage.keep(job.connection).await {
+        held.leave().await;
+        return Err(error.into());
+    }
+    go_on(job, held).await
+}
+
+/// Takes an interrupted change back; with `uninstall` also where agents have run.
+///
+/// # Errors
+/// Where it could not be taken back; the journal stays.
+pub async fn abort(mut job: Job<'_>, uninstall: bool) -> Result<Ended, ChangeError> {
+    job.step("lock", "take the lock over from whoever was interrupted");
+    let held = match Held::take(job.connection, &super::who()).await? {
+        Ok(held) => held,
+        Err(finding) => return Ok(Ended::Refused(finding)),
+    };
+    let Some(operation) = held.book.journal.operation.clone() else {
+        held.leave().await;
+        return Err(ChangeError::Nothing);
+    };
+    job.operation.phase = operation.phase;
+    let because = interrupted(&operation);
+    if operation.phase >= Phase::Helm {
+        if let Err(error) = settled(&job).await {
+            held.leave().await;
+            return Err(error.into());
+        }
+        if !uninstall && back::agents_ever_ran(&job).await {
+            held.leave().await;
+            return Ok(Ended::Stays {
+                because,
+                why: "its agents have run, and without them nodes would be Ready without a network".into(),
+                nodes: vec![],
+            });
+        }
+    }
+    back::take(&job, held, because).await
+}
+
+/// From the operation's phase to the end.
+async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
+    match steps(&job, &mut held).await {
+        Ok(Came::Through(look)) => {
+            job.step(
+                "record",
+                "write down what was installed, remove the rest of the journal, give the lock back",
+            );
+            let operation = &job.operation;
+            let key = format!("{}/{}", operation.namespace, operation.release);
+            let newest = job
+                .release(false)
+                .history()
+                .await
+                .ok()
+                .and_then(|h| h.last().map(|r| r.revision));
+            let record = held.book.journal.records.entry(key).or_default();
+            record
+                .first_installed
+                .get_or_insert_with(|| operation.chart.version.clone());
+            if let Some(revision) = newest {
+                record.health.insert(revision, "healthy".into());
+            }
+            held.end().await?;
+            Ok(Ended::Done {
+                look,
+                broken_before: job.operation.before.broken_nodes.clone(),
+            })
+        }
+        Ok(Came::Short(because)) => fall_back(&job, held, because, None).await,
+        Ok(Came::ToTheGate(failure, look)) => {
+            let code = match failure.kind {
+                Kind::Regressed => &GATE_REGRESSED,
+                Kind::TimedOut | Kind::Hopeless => &GATE_TIMED_OUT,
+            };
+            let because = failure.finding(code);
+            fall_back(&job, held, because, Some((*failure, *look))).await
+        }
+        Err(Interrupted::ByUser(phase)) => {
+            held.leave().await;
+            Ok(Ended::Stopped { phase })
+        }
+        Err(Interrupted::Slipped(phase, Slipped::Lost)) => Ok(Ended::Lost { phase }),
+        Err(Interrupted::Slipped(_, Slipped::Journal(error))) => {
+            held.leave().await;
+            Err(error.into())
+        }
+        Err(Interrupted::Helm(error)) => {
+            held.leave().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// How far the steps came.
+enum Came {
+    /// The network was seen to work.
+    Through(Box<Look>),
+    /// A step failed before there was a network to look at.
+    Short(Finding),
+    /// The gate did not open.
+    ToTheGate(Box<Failure>, Box<Look>),
+}
+
+/// Why the steps were left in the middle, the journal staying as it is.
+enum Interrupted {
+    ByUser(Phase),
+    Slipped(Phase, Slipped),
+    /// Helm could not be asked where the release stands, or is still at work.
+    Helm(HelmError),
+}
+
+async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
+    let from = job.operation.phase;
+    let to = |phase| move |slipped| Interrupted::Slipped(phase, slipped);
+    if from <= Phase::ApplyingCrds && !job.definitions.is_empty() {
+        held.phase(Phase::ApplyingCrds)
+            .await
+            .map_err(to(Phase::ApplyingCrds))?;
+        job.step(
+            "apply-crds",
+            format!(
+                "apply {} CustomResourceDefinitions, and wait until they are served",
+                job.definitions.len()
+            ),
+        );
+        if let Err(error) = apply::definitions(job.connection, job.definitions).await {
+            return Ok(Came::Short(helm_failed(&error.to_string(), None)));
+        }
+        if job.stopping() {
+            return Err(Interrupted::ByUser(Phase::ApplyingCrds));
+        }
+    }
+    if from <= Phase::Helm {
+        held.phase(Phase::Helm).await.map_err(to(Phase::Helm))?;
+        let chart = &job.operation.chart;
+        job.step(
+            "helm-install",
+            format!(
+                "helm install {} {} in {}",
+                chart.name, chart.version, job.operation.namespace
+            ),
+        );
+        match bring(job).await {
+            Ok(None) => {}
+            Ok(Some(finding)) => return Ok(Came::Short(finding)),
+            Err(HelmError::Stopped { .. }) => return Err(Interrupted::ByUser(Phase::Helm)),
+            Err(error) => return Err(Interrupted::Helm(error)),
+        }
+        if job.stopping() {
+            return Err(Interrupted::ByUser(Phase::Helm));
+        }
+    }
+    held.phase(Phase::Gate).await.map_err(to(Phase::Gate))?;
+    job.step("gate", "wait until the network is seen to work");
+    let watching = Watching {
+        connection: job.connection,
+        expected: job.expected.clone(),
+        operation: &job.operation.id,
+        asked: job.asked,
+        stop: job.stop.clone(),
+        tell: job.tell,
+    };
+    match watching.watch(&held.lock).await {
+        Watched::Passed(look) => Ok(Came::Through(look)),
+        Watched::Failed(failure, look) => Ok(Came::ToTheGate(failure, look)),
+        Watched::Stopped => Err(Interrupted::ByUser(Phase::Gate)),
+        Watched::Lost => Err(Interrupted::Slipped(Phase::Gate, Slipped::Lost)),
+    }
+}
+
+/// Brings the release to the planned chart, from whatever an interrupted helm left; a finding where helm would not.
+async fn bring(job: &Job<'_>) -> Result<Option<Finding>, HelmError> {
+    let release = job.release(true);
+    let mut change = Change::new(job.chart, &job.luggage.values, HELM_LIMIT);
+    change.create_namespace = true;
+    change.take_ownership = job.operation.take_ownership;
+    change.description = Some("kubectl byocni");
+    let newest = settled(job).await?;
+    let done = match &newest {
+        None => release.install(&change).await,
+        // Resumed with another chart, or after a helm that was told to stop: what it made stays and is completed.
+        Some(newest) if newest.status == "failed" || newest.version != job.operation.chart.version => {
+            release.upgrade(&change).await
+        }
+        // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
+        Some(newest) if newest.pending() => release.rollback(newest.revision, HELM_LIMIT, false).await,
+        Some(_) => Ok(()),
+    };
+    match done {
+        Ok(()) => {}
+        Err(HelmError::Failed { cause, said, .. }) => {
+            let hint = cause.hint();
+            return Ok(Some(helm_failed(&cause.message(&said), hint)));
+        }
+        Err(error @ (HelmError::Ended { .. } | HelmError::Files { .. })) => {
+            return Ok(Some(helm_failed(&error.to_string(), error.hint())));
+        }
+        Err(other) => return Err(other),
+    }
+    // That helm ended well is not believed.
+    Ok(match release.history().await?.last() {
+        Some(newest) if newest.status == "deployed" => None,
+        Some(newest) => Some(helm_failed(
+            &format!(
+                "helm ended without an error, but revision {} is {}",
+                newest.revision, newest.status
+            ),
+            None,
+        )),
+        None => Some(helm_failed(
+            "helm ended without an error, but there is no release",
+            None,
+        )),
+    })
+}
+
+/// The newest revision, once no helm is at work on it: one that outlived its plugin is given time to end.
+async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
+    let begun = Instant::now();
+    loop {
+        let newest = job.release(false).history().await?.pop();
+        let pending = newest.as_ref().is_some_and(Revision::pending);
+        let fresh = newest
+            .as_ref()
+            .is_some_and(|r| r.revision > job.operation.before.revision.unwrap_or(0));
+        if !pending || !fresh || begun.elapsed() > OUTLIVED || job.stopping() {
+            return Ok(newest);
+        }
+        (job.tell)(&Event::Note(format!(
+            "helm's release is pending: waiting for the helm that an interrupted run may have left at work ({} s of {} s)",
+            begun.elapsed().as_secs(),
+            OUTLIVED.as_secs()
+        )));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+}
+
+/// A first install is taken back only while no agent ever ran.
+async fn fall_back(
+    job: &Job<'_>,
+    held: Held,
+    because: Finding,
+    gate: Option<(Failure, Look)>,
+) -> Result<Ended, ChangeError> {
+    let ever_ran = match &gate {
+        Some((_, look)) => look.agents_ever_started,
+        None => back::agents_ever_ran(job).await,
+    };
+    let nodes = match gate.map(|(failure, _)| failure.reach) {
+        Some(Reach::Partly { nodes }) => nodes,
+        _ => vec![],
+    };
+    let first = job.operation.before.revision.is_none();
+    let why = if job.operation.no_rollback {
+        "--no-rollback was given"
+    } else if ever_ran {
+        "its agents have run, and without them nodes would be Ready without a network"
+    } else if !first {
+        "the release was there before"
+    } else {
+        return back::take(job, held, because).await;
+    };
+    held.leave().await;
+    Ok(Ended::Stays {
+        because,
+        why: why.into(),
+        nodes,
+    })
+}
+
+fn helm_failed(said: &str, hint: Option<String>) -> Finding {
+    let fix = hint.unwrap_or_else(|| "kubectl byocni explain helm-failed".into());
+    Finding::new(&HELM_FAILED, vec![], said.to_string(), fix)
+}
+
+fn stale(moved: &str) -> Finding {
+    Finding::new(
+        &PLAN_STALE,
+        vec![],
+        format!("the cluster is no longer what was planned from: {moved}"),
+        "plan again: the same command once more",
+    )
+}
+
+/// What an unfinished change is told as.
+pub fn interrupted(operation: &Operation) -> Finding {
+    Finding::new(
+        &CHANGE_INTERRUPTED,
+        vec![Subject::namespaced("ConfigMap", kept::NAMESPACE, kept::NAME)],
+        format!(
+            "an earlier change was not finished: {}",
+            where_it_stands(operation)
+        ),
+        "kubectl byocni resume finishes it, kubectl byocni abort takes it back",
+    )
+}
