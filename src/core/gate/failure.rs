@@ -12,10 +12,7 @@ use crate::core::{
     words,
 };
 
-use super::{
-    Waiting,
-    conditions::{Standing, Wait},
-};
+use super::{Waiting, conditions::Wait, standing::Standing};
 
 /// Why waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
