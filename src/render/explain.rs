@@ -120,6 +120,12 @@ fn section(heading: &str, text: &str, style: &Style) -> Vec<String> {
     lines
 }
 
+/// The changes that do not begin while the code stands: `install, upgrade`; nothing where it blocks none.
+fn blocks(code: &Code) -> Option<String> {
+    let verbs: Vec<&str> = code.blocks.iter().map(|change| change.as_str()).collect();
+    (!verbs.is_empty()).then(|| verbs.join(", "))
+}
+
 /// One code for the terminal. Commands keep their lines, whatever the width.
 pub fn explain(code: &Code, style: &Style) -> String {
     let mark = Mark::of(code.severity);
@@ -134,6 +140,10 @@ pub fn explain(code: &Code, style: &Style) -> String {
     let room = style.width.saturating_sub(theme::margin(style));
     for piece in wrap(&clean(code.title, style), room, room) {
         lines.push(Line::indented(style).with(Tone::Strong, piece).paint(style));
+    }
+    if let Some(blocks) = blocks(code) {
+        let line = Line::indented(style).with(Tone::Dim, format!("Blocks: {blocks}"));
+        lines.push(line.paint(style));
     }
     lines.extend(section("What it means", code.means, style));
     lines.extend(section("Why it matters", code.matters, style));
@@ -239,11 +249,14 @@ pub fn codes_markdown(all: &[&Code]) -> String {
             out += &format!("\n## {digits} {about}\n");
         }
         out += &format!(
-            "\n### {} {}\n\n{} ({}).\n",
+            "\n### {} {}\n\n{} ({}{}).\n",
             c.id,
             c.slug,
             prose(c.title.trim_end_matches('.')),
-            c.severity.as_str()
+            c.severity.as_str(),
+            blocks(c)
+                .map(|verbs| format!("; blocks {verbs}"))
+                .unwrap_or_default()
         );
         for (heading, text) in [
             ("What it means", c.means),

@@ -1,6 +1,6 @@
 //! Family 01. Nodes: whether they are ready, and what keeps pods off them.
 
-use crate::core::code::{Code, Severity};
+use crate::core::code::{Change, Code, Severity};
 
 /// Ready=False by NetworkPluginNotReady ("cni plugin not initialized").
 pub static NODE_NETWORK_NOT_READY: Code = Code {
@@ -193,7 +193,7 @@ pub static NO_NODES: Code = Code {
     id: "BYO0108",
     slug: "no-nodes",
     severity: Severity::Error,
-    blocks: &[],
+    blocks: &[Change::Install],
     title: "The cluster has no Linux node",
     means: "The node list was read and holds no node with the operating system linux. Every CNI \
             handled here runs its agent on Linux nodes, and so do CoreDNS and the CNI's operator.",

@@ -1,6 +1,6 @@
 //! Family 05. The Helm release of the CNI: whether there is one, and whether it is what runs.
 
-use crate::core::code::{Code, Severity};
+use crate::core::code::{Change, Code, Severity};
 
 /// A Helm-installable CNI runs without a release, annotation or reconciler's mark.
 pub static RELEASE_MISSING: Code = Code {
@@ -33,7 +33,7 @@ pub static RELEASE_PENDING: Code = Code {
     id: "BYO0502",
     slug: "release-pending",
     severity: Severity::Error,
-    blocks: &[],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The CNI's Helm release is stuck in a pending state",
     means: "The newest revision is pending-install, pending-upgrade or pending-rollback, and nobody is \
             working on it: our lock is free or has expired. Helm was killed in the middle and never \

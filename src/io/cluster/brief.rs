@@ -66,14 +66,13 @@ pub async fn agents(
         let body = connection.get(&page, table::TABLE).await?;
         let now = Timestamp::now();
         let wanted = ["name", "ready", "status", "restarts", "age", "ip", "node"];
-        let Some(rows) = table::columns(&body, wanted)? else {
+        let mut plain = true;
+        let table = table::each_row(&body, wanted, |row| match ordinary(&row, now, template) {
+            Some(since) => pods.push(pod(workload, &row, since)),
+            None => plain = false,
+        })?;
+        if !table || !plain {
             return Ok(None);
-        };
-        for row in &rows {
-            match ordinary(row, now, template) {
-                Some(since) => pods.push(pod(workload, row, since)),
-                None => return Ok(None),
-            }
         }
         token = list::next_token(&body);
         if token.is_empty() {

@@ -1,9 +1,12 @@
 //! Paged lists: one page is parsed while the next is on its way, and a list whose token has expired begins again.
 
-use std::future::Future;
+use std::{borrow::Cow, fmt, future::Future, marker::PhantomData};
 
 use bytes::Bytes;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 
 use crate::io::connection::{Connection, RequestError};
 
@@ -20,9 +23,6 @@ pub const NODES_A_PAGE: usize = 250;
 /// Agents' pods are 16 KB each.
 pub const PODS_A_PAGE: usize = 200;
 
-/// Custom objects are up to 4 KB each, and several times that as JSON values before they are trimmed.
-pub const CUSTOM_A_PAGE: usize = 500;
-
 /// Of the others there are few; the limit bounds what a surprise costs.
 pub const SMALL_A_PAGE: usize = 1000;
 
@@ -33,11 +33,59 @@ const BEGINNINGS: usize = 3;
 pub trait Slim: DeserializeOwned + Send + 'static {}
 impl<T: DeserializeOwned + Send + 'static> Slim for T {}
 
-/// A page as the API server writes it. `items` are `null` where a list of metadata is empty.
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default = "Option::default")]
-    items: Option<Vec<T>>,
+/// A page as the API server writes it, each item trimmed as soon as it is read. `items` are `null` where a list of
+/// metadata is empty.
+struct Page<T, F>(F, PhantomData<T>);
+
+impl<'de, T: Slim, F: Fn(T) -> T> DeserializeSeed<'de> for Page<T, F> {
+    type Value = Vec<T>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Slim, F: Fn(T) -> T> Visitor<'de> for Page<T, F> {
+    type Value = Vec<T>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
+        let mut items = vec![];
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if key == "items" {
+                items = map.next_value_seed(Items(&self.0, PhantomData))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(items)
+    }
+}
+
+struct Items<'f, T, F>(&'f F, PhantomData<T>);
+
+impl<'de, T: Slim, F: Fn(T) -> T> DeserializeSeed<'de> for Items<'_, T, F> {
+    type Value = Vec<T>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Slim, F: Fn(T) -> T> Visitor<'de> for Items<'_, T, F> {
+    type Value = Vec<T>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list's items")
+    }
+    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+        Ok(vec![])
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut items = vec![];
+        while let Some(item) = seq.next_element()? {
+            items.push((self.0)(item));
+        }
+        Ok(items)
+    }
 }
 
 /// The head of a page.
@@ -60,6 +108,17 @@ pub async fn page<T: Slim>(
 ) -> Result<Vec<T>, RequestError> {
     let body = connection.get(path, accept).await?;
     parsed(body, |item| item).await
+}
+
+/// A list of custom objects, in one piece from the server's watch cache: their second and later pages come from etcd and
+/// are decoded there one by one, which took ten times as long for the CiliumNodes of 5,000 nodes (20 MB).
+pub async fn from_cache<T: Slim>(
+    connection: &Connection,
+    path: &str,
+    trim: impl Fn(T) -> T + Send + 'static,
+) -> Result<Vec<T>, RequestError> {
+    let body = connection.get(&format!("{path}?resourceVersion=0"), JSON).await?;
+    parsed(body, trim).await
 }
 
 /// All pages of a list, trimmed while the next page is fetched.
@@ -143,9 +202,10 @@ async fn parsed<T: Slim>(
     trim: impl Fn(T) -> T + Send + 'static,
 ) -> Result<Vec<T>, RequestError> {
     let parse = move || {
-        let page: Page<T> =
-            serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
-        Ok(page.items.into_iter().flatten().map(trim).collect())
+        let page = Page(trim, PhantomData);
+        let mut reader = serde_json::Deserializer::from_slice(&body);
+        page.deserialize(&mut reader)
+            .map_err(|e| RequestError::NotTheApi { why: e.to_string() })
     };
     match tokio::task::spawn_blocking(parse).await {
         Ok(outcome) => outcome,
@@ -203,8 +263,11 @@ mod tests {
     #[test]
     fn a_list_of_nothing_may_be_null() {
         for body in [r#"{"items":null}"#, r#"{"items":[]}"#, "{}"] {
-            let page: Page<String> = serde_json::from_str(body).expect("a page");
-            assert_eq!(page.items.into_iter().flatten().count(), 0, "{body}");
+            let mut reader = serde_json::Deserializer::from_str(body);
+            let items: Vec<String> = Page(|item| item, PhantomData)
+                .deserialize(&mut reader)
+                .expect("a page");
+            assert!(items.is_empty(), "{body}");
         }
     }
 

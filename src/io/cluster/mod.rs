@@ -271,16 +271,12 @@ impl Reader<'_> {
             let mut outcome = Err(RequestError::NotFound);
             for version in resource.versions {
                 let path = format!("/apis/{}/{version}/{}", resource.group, resource.plural);
-                let source = Source::Custom(resource.name);
-                outcome = self
-                    .pages(
-                        &path,
-                        source,
-                        list::CUSTOM_A_PAGE,
-                        list::JSON,
-                        move |c: Custom| c.trimmed(resource),
-                    )
-                    .await;
+                outcome = list::from_cache(self.connection, &path, move |c: Custom| c.trimmed(resource))
+                    .await
+                    .map_err(|e| self.noted(e));
+                if let Ok(objects) = &outcome {
+                    self.tell(resource.name, objects.len());
+                }
                 if !matches!(outcome, Err(RequestError::NotFound)) {
                     break;
                 }

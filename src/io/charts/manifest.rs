@@ -1,0 +1,180 @@
+//! A manifest as a chart, so that history and rollback work for it too. Its text is a file that one line of template
+//! gives out, so nothing in it is taken for a template; its CustomResourceDefinitions lie in `crds/`, which helm
+//! applies first and waits for.
+#![expect(clippy::disallowed_methods, reason = "the door to manifests on disk")]
+
+use std::{fs, io::Read, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{
+    archive::{Files, pack},
+    digest_of,
+    error::ChartError,
+};
+use crate::{
+    core::{manifest, text::Text},
+    yaml,
+};
+
+/// Largest manifest, in bytes: helm takes no larger file, and a release must fit into a Secret of 1 MiB, packed.
+const LARGEST: u64 = 5 * 1024 * 1024;
+
+/// Reads the file that `--manifest` names.
+///
+/// # Errors
+/// Where it cannot be read; where it is a URL, with the command that fetches it.
+pub fn read_manifest(named: &str) -> Result<String, ChartError> {
+    let shown = Text::new(named).line(200);
+    let wrong = |why: String, hint: Option<String>| ChartError::Manifest {
+        name: shown.clone(),
+        why,
+        hint,
+    };
+    if named.contains("://") {
+        return Err(wrong(
+            "manifests are read from files, which can be looked at first".into(),
+            Some(format!(
+                "curl -fLO '{}', then --manifest FILE",
+                shown.replace('\'', "%27")
+            )),
+        ));
+    }
+    if named == "-" {
+        return Err(wrong(
+            "standard input is where questions are answered".into(),
+            Some("write it to a file first: --manifest FILE".into()),
+        ));
+    }
+    let mut bytes = vec![];
+    fs::File::open(Path::new(named))
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(|e| ChartError::Unreadable {
+            path: shown.clone(),
+            why: e.to_string(),
+        })?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong(format!("it is larger than {} MiB", LARGEST >> 20), None));
+    }
+    String::from_utf8(bytes).map_err(|_| wrong("it is not text in UTF-8".into(), None))
+}
+
+/// Wraps a manifest's text as a chart's archive. The same text gives the same bytes.
+///
+/// # Errors
+/// [`ChartError::Manifest`] with the document that is wrong, counted from 1.
+pub(super) fn wrap(name: &str, source: &str, text: &str) -> Result<Vec<u8>, ChartError> {
+    let wrong = |why: String| ChartError::Manifest {
+        name: source.to_string(),
+        why,
+        hint: None,
+    };
+    let text = text.trim_start_matches('\u{feff}');
+    let (mut crds, mut rest, mut objects) = (vec![], vec![], 0);
+    for (at, document) in documents(text).into_iter().enumerate() {
+        let place = |why: &str| wrong(format!("document {}: {}", at + 1, Text::new(why).line(300)));
+        let values = yaml::values(&document).map_err(|why| place(&why))?;
+        let Some(value) = values.into_iter().next().filter(|value| !value.is_null()) else {
+            continue;
+        };
+        let found = items(value);
+        for item in &found {
+            if manifest::Object::of(item.clone()).is_none() {
+                return Err(place(
+                    "it has no apiVersion, kind or metadata.name, so it is no object of Kubernetes",
+                ));
+            }
+        }
+        objects += found.len();
+        match found.iter().filter(|item| is_crd(item)).count() {
+            0 => rest.push(document),
+            n if n == found.len() => crds.push(document),
+            // A List of both kinds is taken apart.
+            _ => {
+                for item in &found {
+                    let document = yaml::to_string(item).map_err(|why| place(&why))?;
+                    match is_crd(item) {
+                        true => crds.push(document),
+                        false => rest.push(document),
+                    }
+                }
+            }
+        }
+    }
+    if objects == 0 {
+        return Err(wrong("it holds no object".into()));
+    }
+    // Untouched where nothing had to be taken out of it.
+    let rest = match crds.is_empty() {
+        true => text.to_string(),
+        false => rest.join("\n---\n"),
+    };
+    let name = chart_name(name);
+    let digest = digest_of(text.as_bytes());
+    // A version that follows from the text, so that another text is another version.
+    let version = format!("0.0.0-sha256-{}", &digest["sha256:".len()..][..12]);
+    let chart = json!({
+        "apiVersion": "v2", "name": name, "version": version, "appVersion": version, "type": "application",
+        "description": "A manifest, wrapped by kubectl-byocni",
+    });
+    let mut files = Files::new();
+    files.insert("Chart.yaml".into(), chart.to_string().into_bytes());
+    files.insert("values.yaml".into(), b"{}\n".to_vec());
+    files.insert("files/manifest.yaml".into(), rest.into_bytes());
+    files.insert(
+        "templates/manifest.yaml".into(),
+        b"{{ .Files.Get \"files/manifest.yaml\" }}\n".to_vec(),
+    );
+    if !crds.is_empty() {
+        files.insert("crds/manifest.yaml".into(), crds.join("\n---\n").into_bytes());
+    }
+    pack(&name, &files).map_err(|e| wrong(format!("it cannot be packed: {e}")))
+}
+
+/// The objects of a document: of a List its items.
+fn items(value: Value) -> Vec<Value> {
+    let is_list = value
+        .get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.ends_with("List"));
+    match value.get("items").and_then(Value::as_array) {
+        Some(items) if is_list => items.clone(),
+        _ => vec![value],
+    }
+}
+
+fn is_crd(value: &Value) -> bool {
+    value.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition")
+}
+
+/// The texts between the lines that separate documents.
+fn documents(text: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for line in text.split_inclusive('\n') {
+        let rest = line
+            .strip_prefix("---")
+            .filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        match (rest, all.last_mut()) {
+            // What follows on the separator's own line belongs to the new document.
+            (Some(rest), _) => all.push(rest.trim_start_matches([' ', '\t']).to_string()),
+            (None, Some(last)) => last.push_str(line),
+            (None, None) => {}
+        }
+    }
+    all
+}
+
+/// A name that a chart may have, of what the user called it.
+fn chart_name(name: &str) -> String {
+    let mut clean: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    // Helm labels with the name and the version, in 63 characters.
+    clean.truncate(40);
+    match clean.trim_matches('-') {
+        "" => "manifest".into(),
+        clean => clean.to_string(),
+    }
+}
