@@ -684,6 +684,22 @@ fn one_bad_node_of_500_does_not_cut_off_the_others() {
     );
     assert_eq!(failed.because[0].code.slug, "agent-crash-looping");
     assert_eq!(failed.waiting[0].subject, Subject::node(USER_0));
+    let finding = failed.finding();
+    assert_eq!(
+        (finding.code.slug, &finding.subjects[0]),
+        ("gate-timed-out", &Subject::node(USER_0))
+    );
+    assert!(
+        finding
+            .message
+            .starts_with("not up after 10m: waited for node/aks-user-27182818-vmss000000"),
+        "{finding:?}"
+    );
+    assert!(
+        finding.message.contains("agent-crash-looping: cilium on"),
+        "{finding:?}"
+    );
+    assert!(finding.fix.contains("logs cilium-m4zrt"), "{finding:?}");
 }
 
 #[test]
