@@ -255,6 +255,46 @@ fn what_is_well_passes_once_it_has_held() {
     );
 }
 
+/// Healthy, and not as a change must leave it.
+const WARNED: &[(&str, &str)] = &[(
+    "tigera-status-degraded",
+    "the operator says that something is missing",
+)];
+
+/// Whatever `status` calls healthy, with a CNI whose agents run, is good enough for the gate.
+#[test]
+fn what_is_healthy_passes() {
+    let mut wrong = vec![];
+    for scenario in harness::all() {
+        let (capture, asked) = (scenario.capture(), scenario.asked());
+        let report = harness::report(&capture, &asked);
+        let facts = Facts::of(&capture, &asked);
+        let starting = report
+            .findings
+            .iter()
+            .any(|f| matches!(f.code.slug, "node-joining" | "rollout-incomplete"));
+        let warned = WARNED.iter().any(|(name, _)| scenario.name == *name);
+        let Some(main) = facts.detection.main.as_ref().filter(|m| m.workload.is_some()) else {
+            continue;
+        };
+        if report.verdict.as_str() != "healthy" || report.incomplete() || starting || warned {
+            continue;
+        }
+        let expected = Expectation {
+            cni: Some(main.cni),
+            daemon_sets: vec![],
+            deployments: vec![],
+            version: None,
+            ..cilium()
+        };
+        let look = Gate::new(expected).look(&facts, &report, &[], at(0));
+        if !matches!(look.state, State::Settling { .. }) {
+            wrong.push(format!("{}: {:?}", scenario.name, look.waiting));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn each_condition_holds_the_gate_by_itself() {
     let well = || Cluster::of("cilium-healthy");
@@ -644,6 +684,22 @@ fn one_bad_node_of_500_does_not_cut_off_the_others() {
     );
     assert_eq!(failed.because[0].code.slug, "agent-crash-looping");
     assert_eq!(failed.waiting[0].subject, Subject::node(USER_0));
+    let finding = failed.finding();
+    assert_eq!(
+        (finding.code.slug, &finding.subjects[0]),
+        ("gate-timed-out", &Subject::node(USER_0))
+    );
+    assert!(
+        finding
+            .message
+            .starts_with("not up after 10m: waited for node/aks-user-27182818-vmss000000"),
+        "{finding:?}"
+    );
+    assert!(
+        finding.message.contains("agent-crash-looping: cilium on"),
+        "{finding:?}"
+    );
+    assert!(finding.fix.contains("logs cilium-m4zrt"), "{finding:?}");
 }
 
 #[test]

@@ -6,16 +6,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::core::{
-    code::{Code, Severity},
+    code::Severity,
+    codes::change::{GATE_REGRESSED, GATE_TIMED_OUT},
     finding::{Finding, Subject},
     report::Report,
     words,
 };
 
-use super::{
-    Waiting,
-    conditions::{Standing, Wait},
-};
+use super::{Waiting, conditions::Wait, standing::Standing};
 
 /// Why waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +75,12 @@ impl Failure {
         format!("{begun}{waited}{why}")
     }
 
-    /// The failure as a finding of `code`, with the fix of what caused it.
-    pub fn finding(&self, code: &'static Code) -> Finding {
+    /// The failure as a finding, with the fix of what caused it. That nothing can come up is told as being out of time.
+    pub fn finding(&self) -> Finding {
+        let code = match self.kind {
+            Kind::TimedOut | Kind::Hopeless => &GATE_TIMED_OUT,
+            Kind::Regressed => &GATE_REGRESSED,
+        };
         let subjects: Vec<Subject> = self.waiting.iter().map(|w| w.subject.clone()).collect();
         let fix = self
             .because

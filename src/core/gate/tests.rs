@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::probe::{name, operation_label, pod, seen};
+use super::probe::{ProbeSeen, name, operation_label, pod, seen};
 use crate::core::capture::Pod;
 
 const IMAGE: &str = "quay.io/cilium/cilium:v1.20.0";
 
 /// A probe with this status, seen with these pools.
-fn probed(status: Value, pools: &[&str]) -> super::ProbeSeen {
+fn probed(status: Value, pools: &[&str]) -> ProbeSeen {
     let mut object = pod("node-1", IMAGE, "5f3a");
     object["status"] = status;
     let pod: Pod = serde_json::from_value(object).expect("a pod");
@@ -17,7 +17,7 @@ fn probed(status: Value, pools: &[&str]) -> super::ProbeSeen {
     seen(&pod, &pools)
 }
 
-fn with_ips(ips: &[&str], pools: &[&str]) -> super::ProbeSeen {
+fn with_ips(ips: &[&str], pools: &[&str]) -> ProbeSeen {
     let listed: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
     probed(
         json!({"phase": "Running", "podIP": ips.first(), "podIPs": listed}),

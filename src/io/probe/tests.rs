@@ -228,9 +228,9 @@ async fn all_are_removed_and_what_failed_is_tried_again() {
     let busy = status("500 Internal Server Error", "InternalError", "etcd");
     let none = items(&[]);
     let server = Server::start(vec![
-        items(&[pod.clone()]),
+        items(std::slice::from_ref(&pod)),
         busy.clone(),
-        items(&[pod.clone()]),
+        items(std::slice::from_ref(&pod)),
         ok(&json!({})),
         none.clone(),
     ])
@@ -243,14 +243,14 @@ async fn all_are_removed_and_what_failed_is_tried_again() {
     );
     // Gone already is as good.
     let gone = status("404 Not Found", "NotFound", "no such pod");
-    let server = Server::start(vec![items(&[pod.clone()]), gone]).await;
+    let server = Server::start(vec![items(std::slice::from_ref(&pod)), gone]).await;
     remove_all(&server.connection, "5f3a").await.expect("gone");
     // What stays is told.
     let denied = status("403 Forbidden", "Forbidden", "cannot delete pods");
     let server = Server::start(vec![
-        items(&[pod.clone()]),
+        items(std::slice::from_ref(&pod)),
         denied.clone(),
-        items(&[pod.clone()]),
+        items(std::slice::from_ref(&pod)),
         denied.clone(),
         items(&[pod]),
         denied,
