@@ -147,6 +147,9 @@ impl Cause {
         if has("is forbidden") && any(&[" cannot ", "user "]) {
             return Cause::Forbidden { denied: denied(said) };
         }
+        if has("context \"") && has("does not exist") {
+            return Cause::NoContext;
+        }
         if has("kubernetes cluster unreachable")
             || has("the server has asked for the client to provide credentials")
         {
