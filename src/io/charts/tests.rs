@@ -1,1 +1,686 @@
+//! Charts that are well, and each with one thing wrong; the real ones are read in `tests/helm.rs`.
 
+use std::{collections::BTreeMap, io::Write};
+
+use flate2::{Compression, write::GzEncoder};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{archive::Files, *};
+
+/// A chart with nothing wrong.
+fn healthy() -> Files {
+    [
+        (
+            "Chart.yaml",
+            "apiVersion: v2\nname: net\nversion: v1.2.3\nappVersion: \"1.2\"\nkubeVersion: \">= 1.21.0-0\"\n",
+        ),
+        (
+            "values.yaml",
+            "# the pool\npool: &p {cidr: 10.0.0.0/8}\nother: {<<: *p, size: 24}\n",
+        ),
+        ("values.schema.json", r#"{"type": "object"}"#),
+        ("templates/agent.yaml", "{{ .Values.pool.cidr }}"),
+        ("crds/a.yaml", "kind: CustomResourceDefinition\n"),
+        ("crds/README.md", "no manifest"),
+    ]
+    .into_iter()
+    .map(|(path, text)| (path.to_string(), text.as_bytes().to_vec()))
+    .collect()
+}
+
+fn with(path: &str, text: &str) -> Files {
+    let mut files = healthy();
+    files.insert(path.to_string(), text.as_bytes().to_vec());
+    files
+}
+
+fn without(path: &str) -> Files {
+    let mut files = healthy();
+    files.remove(path).expect("it was there");
+    files
+}
+
+fn charts() -> Charts<'static> {
+    Charts::new(None).expect("a folder")
+}
+
+fn read_files(files: &Files) -> Result<Fetched, ChartError> {
+    charts().read(archive::pack("net", files).expect("packed"), "net.tgz")
+}
+
+#[test]
+fn a_healthy_chart_is_read_whole() {
+    let charts = charts();
+    let bytes = archive::pack("net", &healthy()).expect("packed");
+    let fetched = charts.read(bytes.clone(), "net.tgz").expect("read");
+    assert_eq!(fetched.archive, bytes);
+    assert_eq!(std::fs::read(&fetched.path).expect("a copy"), bytes);
+    let chart = fetched.chart;
+    assert_eq!((chart.name.as_str(), chart.version.as_str()), ("net", "v1.2.3"));
+    assert_eq!(
+        (chart.app_version.as_str(), chart.source.as_str()),
+        ("1.2", "net.tgz")
+    );
+    assert_eq!(chart.kube_version.as_deref(), Some(">= 1.21.0-0"));
+    assert_eq!(chart.values["other"], json!({"cidr": "10.0.0.0/8", "size": 24}));
+    assert!(chart.values_text.starts_with("# the pool"));
+    assert_eq!(chart.schema, Some(json!({"type": "object"})));
+    assert_eq!(chart.crds, ["kind: CustomResourceDefinition\n"]);
+    assert_eq!(chart.digest, digest_of(&bytes));
+    assert_eq!(chart.digest.len(), "sha256:".len() + 64);
+}
+
+#[test]
+fn what_a_chart_need_not_have_may_be_missing() {
+    for path in [
+        "values.yaml",
+        "values.schema.json",
+        "crds/a.yaml",
+        "templates/agent.yaml",
+    ] {
+        assert!(read_files(&without(path)).is_ok(), "{path}");
+    }
+    let empty = read_files(&with("values.yaml", "# all optional\n")).expect("read");
+    assert_eq!(empty.chart.values, json!({}));
+}
+
+#[test]
+fn one_thing_wrong_in_a_chart_is_named() {
+    let chart = |text: &str| with("Chart.yaml", text);
+    let broken: Vec<(Files, &str)> = vec![
+        (without("Chart.yaml"), "it has no Chart.yaml"),
+        (chart("a: [b"), "its Chart.yaml: "),
+        (chart(""), "its Chart.yaml gives no usable name"),
+        (chart("name: net\n"), "its version is \"\", not one like 1.2.3"),
+        (chart("version: 1.0.0\n"), "its Chart.yaml gives no usable name"),
+        (
+            chart("name: ../net\nversion: 1.0.0\n"),
+            "its Chart.yaml gives no usable name",
+        ),
+        (
+            chart("name: \"n\\e[2J\"\nversion: 1.0.0\n"),
+            "its Chart.yaml gives no usable name",
+        ),
+        (
+            chart("name: net\nversion: new\n"),
+            "its version is \"new\", not one like 1.2.3",
+        ),
+        (
+            chart("name: net\nversion: 1.0.0\ntype: library\n"),
+            "it is a library",
+        ),
+        (
+            chart("name: net\nversion: 1.0.0\ndependencies: [{name: sub, repository: x, version: 1}]\n"),
+            "it depends on the chart sub, which is not in it",
+        ),
+        (
+            with("requirements.yaml", "dependencies: [{name: old}]\n"),
+            "it depends on the chart old, which is not in it",
+        ),
+        (with("values.yaml", "a: [b"), "its values.yaml: "),
+        (with("values.yaml", "- a\n"), "its values.yaml: it is no map"),
+        (with("values.schema.json", "{"), "its values.schema.json: EOF"),
+    ];
+    for (files, wanted) in broken {
+        let error = read_files(&files).expect_err(wanted);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("net.tgz is no chart that can be installed: "),
+            "{text}"
+        );
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    // What it depends on is there, in either form.
+    let text = "name: net\nversion: 1.0.0\ndependencies: [{name: sub}]\n";
+    for path in ["charts/sub/Chart.yaml", "charts/sub-1.0.0.tgz"] {
+        let mut files = chart(text);
+        files.insert(path.into(), vec![]);
+        assert!(read_files(&files).is_ok(), "{path}");
+    }
+}
+
+/// An archive of raw entries, as no honest tool writes them.
+fn raw(entries: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(vec![], Compression::fast()));
+    for (path, kind, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.as_gnu_mut().expect("gnu").name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        tar.append(&header, content.as_bytes()).expect("appended");
+    }
+    tar.into_inner().expect("tar").finish().expect("gzip")
+}
+
+#[test]
+fn an_archive_that_could_reach_out_of_its_folder_is_refused() {
+    use tar::EntryType as E;
+    const CHART: (&str, E, &str) = ("net/Chart.yaml", E::Regular, "name: net\nversion: 1.0.0\n");
+    assert!(charts().read(raw(&[CHART]), "x").is_ok());
+    assert!(
+        charts()
+            .read(raw(&[("net/", E::Directory, ""), CHART]), "x")
+            .is_ok()
+    );
+    assert!(
+        charts()
+            .read(raw(&[("./net/Chart.yaml", CHART.1, CHART.2)]), "x")
+            .is_ok()
+    );
+    assert!(
+        charts()
+            .read(raw(&[("pax_global_header", E::XGlobalHeader, ""), CHART]), "x")
+            .is_ok()
+    );
+    let broken = [
+        (
+            ("net/../../etc/passwd", E::Regular, "x"),
+            "leads outside the chart's folder",
+        ),
+        (
+            ("/etc/passwd", E::Regular, "x"),
+            "leads outside the chart's folder",
+        ),
+        (
+            ("net\\..\\..\\x", E::Regular, "x"),
+            "leads outside the chart's folder",
+        ),
+        (("c:/x", E::Regular, "x"), "leads outside the chart's folder"),
+        (
+            ("net/../net/values.yaml", E::Regular, "x"),
+            "leads outside the chart's folder",
+        ),
+        (("net/link", E::Symlink, ""), "net/link in it is a link"),
+        (("net/link", E::Link, ""), "net/link in it is a link"),
+        (("net/pipe", E::Fifo, ""), "neither a file nor a folder"),
+        (("net/disk", E::Block, ""), "neither a file nor a folder"),
+        (
+            ("other/values.yaml", E::Regular, "x"),
+            "it holds more than one folder: net and other",
+        ),
+        (("other/", E::Directory, ""), "it holds more than one folder"),
+        (("net", E::Regular, "x"), "lies outside the chart's folder"),
+        (CHART, "net/Chart.yaml is in it twice"),
+    ];
+    for (entry, wanted) in broken {
+        let error = charts()
+            .read(raw(&[CHART, entry]), "x")
+            .expect_err(wanted)
+            .to_string();
+        assert!(error.contains(wanted), "{wanted}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_archive_is_refused() {
+    let gzip = |content: &[u8]| {
+        let mut gzip = GzEncoder::new(vec![], Compression::fast());
+        gzip.write_all(content).expect("written");
+        gzip.finish().expect("gzip")
+    };
+    let good = archive::pack("net", &healthy()).expect("packed");
+    let tests: Vec<(Vec<u8>, &str)> = vec![
+        (vec![], "it is not packed with gzip"),
+        (b"<html>".to_vec(), "it is not packed with gzip"),
+        (vec![0x1f, 0x8b, 0, 0], "it is damaged"),
+        (gzip(b""), "it is empty"),
+        (gzip(b"hello"), "it is damaged"),
+        (good[..good.len() / 2].to_vec(), "it is damaged"),
+        (gzip(&vec![0; archive::LARGEST as usize + 4096]), "it is empty"),
+    ];
+    for (bytes, wanted) in tests {
+        let error = charts().read(bytes, "x").expect_err(wanted).to_string();
+        assert!(error.contains(wanted), "{wanted}: {error}");
+    }
+}
+
+#[test]
+fn a_bomb_goes_off_nowhere() {
+    let mut files = healthy();
+    files.insert("large".into(), vec![0; archive::LARGEST as usize]);
+    let bytes = archive::pack("net", &files).expect("packed");
+    assert!(bytes.len() < 100_000, "it is a bomb");
+    let error = charts().read(bytes, "x").expect_err("too large").to_string();
+    assert!(error.contains("it unpacks to more than 50 MiB"), "{error}");
+
+    let many: Files = (0..=archive::MOST_FILES)
+        .map(|n| (format!("f{n}"), vec![]))
+        .collect();
+    let error = charts()
+        .read(archive::pack("net", &many).expect("packed"), "x")
+        .expect_err("too many")
+        .to_string();
+    assert!(error.contains("it holds more than 10000 files"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn packing_and_reading_gives_the_same_files(
+        files in prop::collection::btree_map("[a-z]{1,9}(/[a-z.]{1,3}[a-z]){0,30}", prop::collection::vec(any::<u8>(), 0..600), 1..8)
+    ) {
+        let files: BTreeMap<String, Vec<u8>> = files;
+        let packed = archive::pack("net", &files).expect("packed");
+        prop_assert_eq!(&packed, &archive::pack("net", &files).expect("packed"));
+        prop_assert_eq!(archive::unpack(&packed).expect("read"), files);
+    }
+
+    #[test]
+    fn damaged_archives_are_errors(at in 0usize..700, byte in any::<u8>()) {
+        let mut bytes = archive::pack("net", &healthy()).expect("packed");
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        // Whatever comes of it, nothing breaks.
+        let _ = charts().read(bytes, "x");
+    }
+}
+
+/// The chart in a folder, and things that do not belong to it.
+fn in_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, content) in healthy() {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        std::fs::write(path, content).expect("written");
+    }
+    folder
+}
+
+fn source(path: &Path) -> ChartSource {
+    ChartSource::chart(&path.display().to_string()).expect("a source")
+}
+
+#[tokio::test]
+async fn a_folder_is_a_chart_without_helm_and_its_digest_stays() {
+    let (one, two) = (in_folder(), in_folder());
+    std::fs::write(two.path().join(".helmignore"), ".git/\n*.bak\n.helmignore\n").expect("written");
+    std::fs::write(two.path().join("x.bak"), "x").expect("written");
+    std::fs::create_dir(two.path().join(".git")).expect("made");
+    std::fs::write(two.path().join(".git/HEAD"), "x").expect("written");
+    let first = charts().fetch(&source(one.path()), None).await.expect("fetched");
+    let second = charts().fetch(&source(two.path()), None).await.expect("fetched");
+    assert_eq!(first.chart.digest, second.chart.digest);
+    assert_eq!(archive::unpack(&first.archive), Ok(healthy()));
+    assert!(!source(one.path()).needs_helm());
+
+    std::fs::write(two.path().join(".helmignore"), "a/**\n").expect("written");
+    assert!(charts().fetch(&source(two.path()), None).await.is_err());
+    std::fs::remove_file(two.path().join(".helmignore")).expect("removed");
+    std::os::unix::fs::symlink("Chart.yaml", two.path().join("link")).expect("made");
+    let error = charts()
+        .fetch(&source(two.path()), None)
+        .await
+        .expect_err("a link");
+    assert!(error.to_string().contains("link in it is a link"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("helm package")));
+    std::fs::remove_file(one.path().join("Chart.yaml")).expect("removed");
+    let error = charts()
+        .fetch(&source(one.path()), None)
+        .await
+        .expect_err("no chart");
+    assert!(error.to_string().ends_with("it has no Chart.yaml"), "{error}");
+}
+
+#[tokio::test]
+async fn an_archive_must_have_the_version_and_the_digest_that_were_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("net-1.2.3.tgz");
+    let bytes = archive::pack("net", &healthy()).expect("packed");
+    std::fs::write(&path, &bytes).expect("written");
+    let source = source(&path);
+    for version in [None, Some("1.2.3"), Some("v1.2.3")] {
+        assert!(charts().fetch(&source, version).await.is_ok(), "{version:?}");
+    }
+    let error = charts().fetch(&source, Some("1.2.4")).await.expect_err("another");
+    assert!(
+        error
+            .to_string()
+            .ends_with("has no version 1.2.4; the nearest are v1.2.3"),
+        "{error}"
+    );
+
+    let pinned = |digest: &str| ChartSource::chart(&format!("{}@{digest}", path.display()));
+    let good = pinned(&digest_of(&bytes)).expect("a source");
+    assert!(charts().fetch(&good, None).await.is_ok());
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    let error = charts()
+        .fetch(&pinned(&wrong).expect("a source"), None)
+        .await
+        .expect_err("another");
+    assert!(
+        matches!(&error, ChartError::Digest { wanted, .. } if *wanted == wrong),
+        "{error}"
+    );
+    assert!(matches!(pinned("sha256:abc"), Err(ChartError::Named { .. })));
+
+    let offered = charts().offered(&source).await.expect("offered");
+    assert_eq!(offered.len(), 1);
+    assert_eq!(offered[0].digest, Some(digest_of(&bytes)));
+}
+
+#[tokio::test]
+async fn a_folder_of_charts_is_a_repository_with_and_without_an_index() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |file: &str, version: &str| {
+        let text = format!("name: net\nversion: {version}\nappVersion: a{version}\n");
+        let bytes = archive::pack("net", &with("Chart.yaml", &text)).expect("packed");
+        std::fs::write(folder.path().join(file), &bytes).expect("written");
+        digest_of(&bytes)
+    };
+    put("net-1.9.0.tgz", "1.9.0");
+    let newest = put("net-1.10.0.tgz", "1.10.0");
+    put("net-2.0.0-rc.1.tgz", "2.0.0-rc.1");
+    std::fs::write(folder.path().join("junk.tgz"), "junk").expect("written");
+    let repository = folder.path().display().to_string();
+    let source = ChartSource::repository(&repository, "net").expect("a source");
+    let offered = charts().offered(&source).await.expect("offered");
+    let versions: Vec<&str> = offered.iter().map(|o| o.version.as_str()).collect();
+    assert_eq!(versions, ["2.0.0-rc.1", "1.10.0", "1.9.0"]);
+    // The newest stable one, where none is named.
+    let fetched = charts().fetch(&source, None).await.expect("fetched");
+    assert_eq!(
+        (fetched.chart.version.as_str(), &fetched.chart.digest),
+        ("1.10.0", &newest)
+    );
+    let error = charts()
+        .fetch(&source, Some("1.10.7"))
+        .await
+        .expect_err("none")
+        .to_string();
+    assert!(
+        error.ends_with("has no version 1.10.7; the nearest are 1.10.0, 1.9.0, 2.0.0-rc.1"),
+        "{error}"
+    );
+    let other = ChartSource::repository(&repository, "nett").expect("a source");
+    let error = charts().fetch(&other, None).await.expect_err("none").to_string();
+    assert!(error.ends_with("has no chart \"nett\"; it has net"), "{error}");
+
+    // The index has the word where there is one; what it says of the digest must be true.
+    let index = |digest: &str| {
+        let text = format!(
+            "entries:\n  net:\n  - {{version: 1.10.0, digest: {digest}, urls: ['https://old.host/x/net-1.10.0.tgz']}}\n"
+        );
+        std::fs::write(folder.path().join("index.yaml"), text).expect("written");
+    };
+    index(&newest["sha256:".len()..]);
+    assert_eq!(charts().offered(&source).await.expect("offered").len(), 1);
+    assert!(charts().fetch(&source, None).await.is_ok());
+    index(&"0".repeat(64));
+    let error = charts().fetch(&source, None).await.expect_err("another digest");
+    assert!(
+        matches!(
+            error,
+            ChartError::Digest {
+                by: "the folder's index",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    std::fs::write(folder.path().join("index.yaml"), "<html>").expect("written");
+    let error = charts().fetch(&source, None).await.expect_err("no index");
+    assert!(matches!(error, ChartError::Bad { .. }), "{error}");
+    // An index that names a file elsewhere reaches nothing outside the folder.
+    let text = "entries: {net: [{version: 1.0.0, urls: ['../../etc/passwd', '..']}]}";
+    std::fs::write(folder.path().join("index.yaml"), text).expect("written");
+    let error = charts().fetch(&source, None).await.expect_err("not there");
+    assert!(
+        error.to_string().contains(&format!("{repository}/passwd")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_only_helm_can_fetch_says_so() {
+    for named in ["https://h/net.tgz", "oci://r/net"] {
+        let source = ChartSource::chart(named).expect("a source");
+        assert!(source.needs_helm());
+        let error = charts().fetch(&source, None).await.expect_err("no helm");
+        assert_eq!(
+            error.to_string(),
+            format!("{named} can only be fetched with helm")
+        );
+    }
+    let source = ChartSource::repository("https://h/charts/", "net").expect("a source");
+    assert_eq!(source.shown(), "https://h/charts");
+    let error = charts().offered(&source).await.expect_err("no helm");
+    assert_eq!(
+        error.to_string(),
+        "the chart net of https://h/charts can only be fetched with helm"
+    );
+}
+
+#[test]
+fn what_names_no_chart_is_refused_and_no_login_is_repeated() {
+    for named in [
+        "",
+        "cilium/cilium",
+        "ftp://h/x.tgz",
+        "https:///x",
+        "oci://",
+        "https://u:s3cret@h/x.tgz",
+    ] {
+        let error = ChartSource::chart(named).expect_err(named);
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+        assert!(error.hint().is_some());
+    }
+    for (repository, chart) in [
+        ("cilium", "cilium"),
+        ("https://u:s3cret@h", "net"),
+        ("oci://s3cret@h/x", "net"),
+        ("https://h", ""),
+        ("https://h", "-f"),
+        ("https://h", "a/b"),
+    ] {
+        let error = ChartSource::repository(repository, chart).expect_err(repository);
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+    }
+    let oci = ChartSource::repository("oci://r/charts/", "net").expect("a source");
+    assert_eq!(oci.shown(), "oci://r/charts/net");
+}
+
+const MANIFEST: &str = "\
+# Not a template: {{ .Values.nothing }}
+apiVersion: v1
+kind: Namespace
+metadata: {name: net}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c, namespace: net}
+data:
+  text: |
+    {{ printf \"%s\" }}
+    --- not a separator
+";
+const CRD: &str =
+    "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}\n";
+
+fn wrapped(text: &str) -> Result<(Fetched, Files), ChartError> {
+    let fetched = charts().wrap_manifest("Kube-Net.YML", "net.yml", text)?;
+    let files = archive::unpack(&fetched.archive).expect("an archive");
+    Ok((fetched, files))
+}
+
+fn text_of<'f>(files: &'f Files, path: &str) -> &'f str {
+    std::str::from_utf8(&files[path]).expect("text")
+}
+
+#[test]
+fn a_manifest_becomes_a_chart_and_stays_as_it_is() {
+    let (fetched, files) = wrapped(MANIFEST).expect("wrapped");
+    assert_eq!(text_of(&files, "files/manifest.yaml"), MANIFEST);
+    assert_eq!(fetched.chart.name, "kube-net-yml");
+    assert!(
+        fetched.chart.version.starts_with("0.0.0-sha256-"),
+        "{}",
+        fetched.chart.version
+    );
+    assert_eq!(fetched.chart.source, "net.yml");
+    assert!(fetched.chart.crds.is_empty() && fetched.chart.schema.is_none());
+    let (again, _) = wrapped(MANIFEST).expect("wrapped");
+    assert_eq!(again.archive, fetched.archive);
+    let (other, _) = wrapped(&MANIFEST.replace("name: c", "name: d")).expect("wrapped");
+    assert_ne!(other.chart.version, fetched.chart.version);
+    for odd in ["", "---", "ünï"] {
+        let fetched = charts().wrap_manifest(odd, "x", MANIFEST).expect("wrapped");
+        assert!(
+            fetched
+                .chart
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+            "{odd}"
+        );
+    }
+}
+
+#[test]
+fn definitions_go_first_wherever_they_stand() {
+    for text in [
+        format!("{CRD}---\n{MANIFEST}"),
+        format!("{MANIFEST}---\n{CRD}"),
+        format!("--- # x\n{CRD}--- \n{MANIFEST}"),
+    ] {
+        let (fetched, files) = wrapped(&text).expect("wrapped");
+        assert_eq!(fetched.chart.crds.len(), 1, "{text}");
+        assert!(text_of(&files, "crds/manifest.yaml").contains("a.b"));
+        let rest = text_of(&files, "files/manifest.yaml");
+        assert!(!rest.contains("a.b") && rest.contains("{{ printf"), "{rest}");
+        let kinds: Vec<String> = crate::core::manifest::objects(rest)
+            .expect("YAML")
+            .into_iter()
+            .map(|object| object.kind)
+            .collect();
+        assert_eq!(kinds, ["Namespace", "ConfigMap"]);
+    }
+    // From a List, the one from the other; a List without any stays whole.
+    let item = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}";
+    let crd = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a.b}}";
+    let list = |items: &str| format!("apiVersion: v1\nkind: List\nitems: [{items}]\n");
+    let (_, files) = wrapped(&list(&format!("{item}, {crd}"))).expect("wrapped");
+    assert!(text_of(&files, "crds/manifest.yaml").contains("a.b"));
+    assert!(!text_of(&files, "files/manifest.yaml").contains("List"));
+    let (_, files) = wrapped(&list(item)).expect("wrapped");
+    assert!(text_of(&files, "files/manifest.yaml").contains("kind: List"));
+}
+
+#[test]
+fn what_is_no_manifest_names_its_document() {
+    for (text, wanted) in [
+        ("", "it holds no object"),
+        ("---\n# nothing\n---\n", "it holds no object"),
+        ("<html>", "document 1: it has no apiVersion"),
+        ("a: [b", "document 1: "),
+        ("{}", "document 1: it has no apiVersion"),
+        (
+            "apiVersion: v1\nkind: X\nmetadata: {generateName: x-}\n",
+            "document 1: it has no",
+        ),
+        (
+            "apiVersion: v1\nkind: List\nitems: [{a: b}]\n",
+            "document 1: it has no",
+        ),
+    ] {
+        let error = wrapped(text).expect_err(wanted).to_string();
+        assert!(error.contains(wanted), "{wanted}: {error}");
+    }
+    let error = wrapped(&format!("{MANIFEST}---\na: b\n"))
+        .expect_err("the third")
+        .to_string();
+    assert!(error.contains("document 3: "), "{error}");
+}
+
+#[test]
+fn manifests_are_read_from_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("m.yaml");
+    std::fs::write(&path, MANIFEST).expect("written");
+    let named = path.display().to_string();
+    assert_eq!(read_manifest(&named).as_deref(), Ok(MANIFEST));
+    std::fs::write(&path, [0xff, 0xfe]).expect("written");
+    assert!(matches!(read_manifest(&named), Err(ChartError::Manifest { .. })));
+    assert!(matches!(
+        read_manifest("nowhere.yaml"),
+        Err(ChartError::Unreadable { .. })
+    ));
+    let error = read_manifest("https://h/it's.yaml").expect_err("a URL");
+    let hint = error.hint().expect("a hint");
+    assert_eq!(hint, "curl -fLO 'https://h/it%27s.yaml', then --manifest FILE");
+}
+
+/// What the file's values are, or what is wrong with them.
+fn values(text: &str) -> Result<serde_json::Value, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("v.yaml");
+    std::fs::write(&path, text).expect("written");
+    let shown = path.display().to_string();
+    read_values(&[path])
+        .map(|mut all| all.remove(0))
+        .map_err(|e| format!("{e} | {}", e.hint().unwrap_or_default()).replace(&shown, "FILE"))
+}
+
+#[test]
+fn values_are_read_as_helm_reads_them() {
+    assert_eq!(
+        values("a: {b: 1}\n80: x\n"),
+        Ok(json!({"a": {"b": 1}, "80": "x"}))
+    );
+    assert_eq!(values(""), Ok(json!({})));
+    assert_eq!(values("# nothing\n---\n"), Ok(json!({})));
+    assert_eq!(values("\u{feff}a: 1\n"), Ok(json!({"a": 1})));
+    assert_eq!(values("{\"a\": true}"), Ok(json!({"a": true})));
+    // Text, for every reader.
+    let plain =
+        "a: \"no\"\nb: 'on'\nc: |\n  yes\nd: nope\ne: yEs\nf: 08\ng: v1_0\nh: 10.0.0.0/8\ni: '0777'\n";
+    assert!(values(plain).is_ok(), "{:?}", values(plain));
+}
+
+#[test]
+fn words_that_helm_reads_differently_are_refused_with_their_line() {
+    for (text, line, word, meaning) in [
+        ("x: 1\na: no\n", 2, "no", "false"),
+        ("a:\n- Yes # really\n", 2, "Yes", "true"),
+        ("a: [x, OFF]\n", 1, "OFF", "false"),
+        ("a: {b: y}\n", 1, "y", "true"),
+        ("mode: 0777\n", 1, "0777", "511"),
+        ("n: 1_000\n", 1, "1_000", "1000"),
+    ] {
+        let error = values(text).expect_err(word);
+        let wanted = format!(
+            "the values in FILE cannot be used: line {line}: {word} without quotes is {meaning} for helm and text for \
+             others | write {meaning}, or \"{word}\" for the text"
+        );
+        assert_eq!(error, wanted);
+    }
+}
+
+#[test]
+fn what_are_no_values_is_refused() {
+    for (text, wanted) in [
+        ("a: [b\n", "FILE cannot be used: it is not YAML: "),
+        ("- a\n", "it is a list, not a map"),
+        ("hello\n", "it is text, not a map"),
+        ("3\n", "it is a single value, not a map"),
+        ("a: 1\n---\nb: 2\n", "it holds 2 documents"),
+        ("a: 1\na: 2\n", "it is not YAML: "),
+    ] {
+        let error = values(text).expect_err(wanted);
+        assert!(error.contains(wanted), "{wanted}: {error}");
+    }
+    assert!(values("a: 1\nb: [\n").expect_err("broken").contains("line "));
+    for (path, wanted) in [
+        ("-", "standard input"),
+        ("https://h/v.yaml", "curl -fLO https://h/v.yaml"),
+    ] {
+        let error = read_values(&[path.into()]).expect_err(path);
+        let text = format!("{error} {}", error.hint().unwrap_or_default());
+        assert!(text.contains(wanted), "{text}");
+    }
+    assert!(matches!(
+        read_values(&["nowhere".into()]),
+        Err(ChartError::Unreadable { .. })
+    ));
+}

@@ -90,8 +90,11 @@ pub struct Owned {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The release that owns it, as `namespace/name`; absent where none does.
+    /// The release that owns it; without [`Owned::namespace_of_owner`], too, none does. Alone it is one of the same
+    /// namespace, as helm says nothing of what is right.
     pub owner: Option<String>,
+    /// The namespace of the release that owns it. Alone it is a release of the same name.
+    pub namespace_of_owner: Option<String>,
 }
 
 impl Cause {
@@ -144,13 +147,13 @@ impl Cause {
         if has("is forbidden") && any(&[" cannot ", "user "]) {
             return Cause::Forbidden { denied: denied(said) };
         }
+        if has("context \"") && has("does not exist") {
+            return Cause::NoContext;
+        }
         if has("kubernetes cluster unreachable")
             || has("the server has asked for the client to provide credentials")
         {
             return Cause::ClusterUnreachable;
-        }
-        if has("context") && has("does not exist") {
-            return Cause::NoContext;
         }
         if has("chart requires kubeversion") {
             return Cause::KubernetesVersion;
@@ -329,9 +332,13 @@ impl Owned {
             "" => String::new(),
             namespace => format!(" in namespace {namespace}"),
         };
-        let owner = match &self.owner {
-            Some(owner) => format!("belongs to the release {owner}"),
-            None => "is there and belongs to no release".into(),
+        let owner = match (&self.owner, &self.namespace_of_owner) {
+            (Some(release), Some(namespace)) => {
+                format!("belongs to the release {release} in namespace {namespace}")
+            }
+            (Some(release), None) => format!("belongs to the release {release}"),
+            (None, Some(namespace)) => format!("belongs to a release of this name in namespace {namespace}"),
+            (None, None) => "is there and belongs to no release".into(),
         };
         format!("{} {}{place} {owner}", self.kind, self.name)
     }
@@ -363,31 +370,12 @@ fn owned(said: &str) -> Vec<Owned> {
             let rest = &rest[..rest.find(';').unwrap_or(rest.len())];
             quoted(rest, "current value is \"")
         };
-        let wanted = |key: &str| {
-            let at = tail.find(&format!("key \"{key}\""))?;
-            let rest = &tail[at..];
-            let rest = &rest[..rest.find(';').unwrap_or(rest.len())];
-            quoted(rest, "must equal \"")
-        };
-        let missing = |key: &str| tail.contains(&format!("missing key \"{key}\""));
-        let (name_key, namespace_key) = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace");
-        let owner = match (current(name_key), current(namespace_key)) {
-            (None, None) => None,
-            // Of what is right, helm says nothing: then it is as in this release.
-            (Some(release), namespace) => Some(match namespace.filter(|_| !missing(namespace_key)) {
-                Some(namespace) => format!("{namespace}/{release}"),
-                None => release,
-            }),
-            (None, Some(namespace)) => Some(format!(
-                "{namespace}/{}",
-                wanted(name_key).unwrap_or_else(|| "of the same name".into())
-            )),
-        };
         all.push(Owned {
             kind: kind.to_string(),
             namespace: namespace.trim_matches('"').to_string(),
             name: name.to_string(),
-            owner,
+            owner: current("meta.helm.sh/release-name"),
+            namespace_of_owner: current("meta.helm.sh/release-namespace"),
         });
     }
     all

@@ -19,8 +19,17 @@ pub(super) fn complaint(stderr: &str, secrets: &[String]) -> String {
     };
     let words: Vec<&str> = lines
         .iter()
-        .map(|line| line.trim().trim_start_matches("Error:").trim())
-        .filter(|line| !line.is_empty() && !line.starts_with("level=") && !line.starts_with("time="))
+        .map(|line| {
+            ["Error:", "INSTALLATION FAILED:", "UPGRADE FAILED:"]
+                .iter()
+                .fold(line.trim(), unprefixed)
+        })
+        .filter(|line| {
+            !line.is_empty()
+                && !line.starts_with("Use --debug flag")
+                && !line.starts_with("level=")
+                && !line.starts_with("time=")
+        })
         .take(12)
         .collect();
     let mut text = words.join(" ");
@@ -28,6 +37,11 @@ pub(super) fn complaint(stderr: &str, secrets: &[String]) -> String {
         text = text.replace(secret, "***");
     }
     Text::new(&text).line(LONGEST)
+}
+
+/// What the heading of our own message says already is taken off.
+fn unprefixed<'a>(line: &'a str, prefix: &&str) -> &'a str {
+    line.strip_prefix(*prefix).unwrap_or(line).trim()
 }
 
 /// The texts among the values that may be secrets, by their key's name, as they are and as a Secret holds them.
