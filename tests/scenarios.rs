@@ -311,6 +311,11 @@ fn without(capture: &Capture, source: Source) -> Capture {
         Source::ServiceCidrs => hidden.service_cidrs.clear(),
         Source::Crds => hidden.crds.clear(),
         Source::Releases => hidden.releases.clear(),
+        Source::ValidatingWebhooks => hidden.validating_webhooks.clear(),
+        Source::MutatingWebhooks => hidden.mutating_webhooks.clear(),
+        Source::Namespaces => hidden.namespaces.clear(),
+        // They stand among the others, which another line hides.
+        Source::WebhookEndpoints => {}
         Source::Custom(name) => drop(hidden.custom.remove(name)),
     }
     let right = format!("{} {}", source.verb(), source.resource());

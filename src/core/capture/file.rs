@@ -121,6 +121,27 @@ const KINDS: &[Kind] = &[
         add: |c, v| push(&mut c.releases, v, |r| r),
         items: |c| values(&c.releases),
     },
+    Kind {
+        api_version: "admissionregistration.k8s.io/v1",
+        kind: "ValidatingWebhookConfiguration",
+        source: Source::ValidatingWebhooks,
+        add: |c, v| push(&mut c.validating_webhooks, v, |w| w),
+        items: |c| values(&c.validating_webhooks),
+    },
+    Kind {
+        api_version: "admissionregistration.k8s.io/v1",
+        kind: "MutatingWebhookConfiguration",
+        source: Source::MutatingWebhooks,
+        add: |c, v| push(&mut c.mutating_webhooks, v, |w| w),
+        items: |c| values(&c.mutating_webhooks),
+    },
+    Kind {
+        api_version: "v1",
+        kind: "Namespace",
+        source: Source::Namespaces,
+        add: |c, v| push(&mut c.namespaces, v, |n| n),
+        items: |c| values(&c.namespaces),
+    },
 ];
 
 /// Reads one object and keeps it, trimmed.

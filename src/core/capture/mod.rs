@@ -1,6 +1,7 @@
 //! What the API said, in slim structs of Kubernetes' own shape: they read from the API, from a List file and from a
 //! fixture alike, and serialise to a valid List again. Nothing is judged here.
 
+pub mod admission;
 pub mod custom;
 pub mod file;
 pub mod object;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+pub use admission::{Namespace, Webhook, WebhookConfiguration};
 pub use custom::{Custom, Resource};
 pub use object::{ConfigMap, Crd, EndpointSlice, Event, Meta, Node, ReleaseRecord, Service, ServiceCidr};
 pub use pod::{NodeNames, Pod, PodRow, PodState};
@@ -47,7 +49,7 @@ pub struct Capture {
     pub pod_rows: Vec<PodRow>,
     /// All Services.
     pub services: Vec<Service>,
-    /// The EndpointSlices of kube-dns.
+    /// The EndpointSlices of kube-dns; where a change is planned also those of webhooks.
     pub endpoint_slices: Vec<EndpointSlice>,
     /// The ConfigMaps that a CNI, kube-proxy or an installer keeps its configuration in.
     pub config_maps: Vec<ConfigMap>,
@@ -61,6 +63,12 @@ pub struct Capture {
     pub custom: BTreeMap<&'static str, Vec<Custom>>,
     /// Helm's records, without their contents.
     pub releases: Vec<ReleaseRecord>,
+    /// The ValidatingWebhookConfigurations; read for a change.
+    pub validating_webhooks: Vec<WebhookConfiguration>,
+    /// The MutatingWebhookConfigurations; read for a change.
+    pub mutating_webhooks: Vec<WebhookConfiguration>,
+    /// The namespaces; read for a change.
+    pub namespaces: Vec<Namespace>,
 }
 
 impl Capture {
@@ -86,6 +94,9 @@ impl Capture {
             crds: vec![],
             custom: BTreeMap::new(),
             releases: vec![],
+            validating_webhooks: vec![],
+            mutating_webhooks: vec![],
+            namespaces: vec![],
         }
     }
 

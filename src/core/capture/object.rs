@@ -112,6 +112,7 @@ pub struct FieldTime {
 /// be 256 KiB, and `last-applied-configuration` doubles every object.
 const KEPT_ANNOTATIONS: &[&str] = &[
     "addonmanager.kubernetes.io/",
+    "admissions.enforcer/",
     "argocd.argoproj.io/",
     "byocni.io/",
     "deprecated.daemonset.template.generation",

@@ -31,6 +31,14 @@ pub enum Source {
     Crds,
     /// Helm's release Secrets.
     Releases,
+    /// ValidatingWebhookConfigurations; for a change.
+    ValidatingWebhooks,
+    /// MutatingWebhookConfigurations; for a change.
+    MutatingWebhooks,
+    /// Namespaces; for a change.
+    Namespaces,
+    /// The EndpointSlices behind fail-closed webhooks; for a change.
+    WebhookEndpoints,
     /// A CNI's own kind, by `plural.group`.
     Custom(&'static str),
 }
@@ -51,6 +59,18 @@ impl Source {
         Source::ServiceCidrs,
         Source::Crds,
         Source::Releases,
+        Source::ValidatingWebhooks,
+        Source::MutatingWebhooks,
+        Source::Namespaces,
+        Source::WebhookEndpoints,
+    ];
+
+    /// The sources that only a change needs; `status` does not ask for them.
+    pub const FOR_CHANGE: &[Source] = &[
+        Source::ValidatingWebhooks,
+        Source::MutatingWebhooks,
+        Source::Namespaces,
+        Source::WebhookEndpoints,
     ];
 
     /// The resource as RBAC names it.
@@ -62,12 +82,15 @@ impl Source {
             Source::Deployments => "deployments.apps",
             Source::Pods | Source::CniPods => "pods",
             Source::Services => "services",
-            Source::EndpointSlices => "endpointslices.discovery.k8s.io",
+            Source::EndpointSlices | Source::WebhookEndpoints => "endpointslices.discovery.k8s.io",
             Source::ConfigMaps => "configmaps",
             Source::Events => "events",
             Source::ServiceCidrs => "servicecidrs.networking.k8s.io",
             Source::Crds => "customresourcedefinitions.apiextensions.k8s.io",
             Source::Releases => "secrets",
+            Source::ValidatingWebhooks => "validatingwebhookconfigurations.admissionregistration.k8s.io",
+            Source::MutatingWebhooks => "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+            Source::Namespaces => "namespaces",
             Source::Custom(name) => name,
         }
     }
@@ -76,6 +99,7 @@ impl Source {
     pub fn key(self) -> &'static str {
         match self {
             Source::CniPods => "pods (in full)",
+            Source::WebhookEndpoints => "endpointslices (of webhooks)",
             other => other.resource(),
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod pool;
 pub mod preflight;
+pub mod rights;
 pub mod values;
 pub mod version;
 

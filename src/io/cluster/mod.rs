@@ -8,9 +8,13 @@
 )]
 
 mod brief;
+mod for_change;
 mod list;
 mod release;
+pub mod rights;
 mod table;
+
+pub use for_change::read_for_change;
 
 use std::{
     collections::{BTreeSet, HashMap},
