@@ -1,14 +1,14 @@
 //! Family 06. What forbids a change before it starts, and what its gates can find. Shared with `status`
 //! where the same state can be seen running.
 
-use crate::core::code::{Code, Severity};
+use crate::core::code::{Change, Code, Severity};
 
 /// IPIP, BGP or direct routing on Azure: planned, or in use.
 pub static ENCAPSULATION_UNSUPPORTED: Code = Code {
     id: "BYO0601",
     slug: "encapsulation-unsupported",
     severity: Severity::Error,
-    blocks: &[],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "Azure does not carry this kind of pod traffic",
     means: "The CNI is configured, or would be, to send pod traffic in a way that Azure's network does \
             not deliver: IP-in-IP packets, routes announced by BGP, or direct routing without \

@@ -38,7 +38,7 @@ pub fn repelled<'a>(workload: &Workload, node: &'a Node) -> Option<&'a Taint> {
 }
 
 /// Whether a toleration bears a taint.
-fn bears(toleration: &Toleration, taint: &Taint) -> bool {
+pub fn bears(toleration: &Toleration, taint: &Taint) -> bool {
     let effect = toleration.effect.is_empty() || toleration.effect == taint.effect;
     let exists = toleration.operator == "Exists";
     let key = toleration.key == taint.key || (toleration.key.is_empty() && exists);
