@@ -10,6 +10,7 @@ use crate::core::{
     },
     facts::{Facts, cidr},
     finding::{Finding, Subject},
+    report::Pool,
     words,
 };
 
@@ -19,7 +20,7 @@ pub(super) const ALL: &[Check] = &[
         needs: &[Source::DaemonSets, Source::ConfigMaps],
         needs_cni_objects: true,
         needed: true,
-        run: mismatch,
+        run: |facts| mismatch(facts, &facts.network.pools, facts.network.replaces_kube_proxy),
     },
     Check {
         title: "kube-proxy's cluster CIDR against nodes",
@@ -42,14 +43,13 @@ pub(super) const ALL: &[Check] = &[
     },
 ];
 
-fn mismatch(facts: &Facts<'_>) -> Vec<Finding> {
+/// Pools, those in use or those that would be, that kube-proxy does not take for the pods'.
+pub(in crate::core) fn mismatch(facts: &Facts<'_>, pools: &[Pool], replaced: bool) -> Vec<Finding> {
     let proxy = &facts.kube_proxy;
-    if facts.network.replaces_kube_proxy {
+    if replaced {
         return vec![];
     }
-    let outside: Vec<_> = facts
-        .network
-        .pools
+    let outside: Vec<_> = pools
         .iter()
         .filter(|pool| {
             let mut family = proxy

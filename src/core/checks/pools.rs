@@ -28,21 +28,21 @@ pub(super) const ALL: &[Check] = &[
         ],
         needs_cni_objects: true,
         needed: true,
-        run: services,
+        run: |facts| overlaps_services(facts, &facts.network.pools),
     },
     Check {
         title: "pools against nodes",
         needs: &[Source::Nodes, Source::DaemonSets, Source::ConfigMaps],
         needs_cni_objects: true,
         needed: true,
-        run: nodes,
+        run: |facts| overlaps_nodes(facts, &facts.network.pools),
     },
     Check {
         title: "pools against each other",
         needs: &[Source::DaemonSets, Source::ConfigMaps],
         needs_cni_objects: true,
         needed: true,
-        run: themselves,
+        run: |facts| overlaps_itself(&facts.network.pools),
     },
     Check {
         title: "ranges that AKS reserves",
@@ -79,10 +79,11 @@ fn pool_subject(pool: &Pool) -> Subject {
     }
 }
 
-fn services(facts: &Facts<'_>) -> Vec<Finding> {
+/// Pools that share addresses with a service range: those that are handed out, or those that would be.
+pub(in crate::core) fn overlaps_services(facts: &Facts<'_>, pools: &[Pool]) -> Vec<Finding> {
     let mut subjects = vec![];
     let mut pairs = vec![];
-    for pool in &facts.network.pools {
+    for pool in pools {
         for service in facts.services.iter().filter(|s| cidr::overlap(s.cidr, pool.cidr)) {
             subjects.push(pool_subject(pool));
             pairs.push(format!(
@@ -99,7 +100,7 @@ fn services(facts: &Facts<'_>) -> Vec<Finding> {
         .dns
         .service_ips
         .iter()
-        .find(|ip| facts.network.pools.iter().any(|p| p.cidr.contains(*ip)));
+        .find(|ip| pools.iter().any(|p| p.cidr.contains(*ip)));
     let dns = dns.map(|ip| format!("; a pod can be given the DNS service's address {ip}"));
     vec![Finding::new(
         &POD_CIDR_OVERLAPS_SERVICE_CIDR,
@@ -113,7 +114,8 @@ fn services(facts: &Facts<'_>) -> Vec<Finding> {
     )]
 }
 
-fn nodes(facts: &Facts<'_>) -> Vec<Finding> {
+/// Pools that hold a node's address, or touch a `--reserved-cidr`.
+pub(in crate::core) fn overlaps_nodes(facts: &Facts<'_>, pools: &[Pool]) -> Vec<Finding> {
     let clash = |pool: &Pool| {
         let what = taken(facts, pool.cidr)?;
         Some(Finding::new(
@@ -126,7 +128,7 @@ fn nodes(facts: &Facts<'_>) -> Vec<Finding> {
             "kubectl byocni explain pod-cidr-overlaps-node-network",
         ))
     };
-    facts.network.pools.iter().filter_map(clash).collect()
+    pools.iter().filter_map(clash).collect()
 }
 
 /// What of nodes and of `--reserved-cidr` lies in a network, in words; nothing where nothing does.
@@ -156,13 +158,14 @@ pub(super) fn taken(facts: &Facts<'_>, net: IpNet) -> Option<String> {
     (!what.is_empty()).then(|| what.join(" and "))
 }
 
-fn themselves(facts: &Facts<'_>) -> Vec<Finding> {
-    let nets: Vec<IpNet> = facts.network.pools.iter().map(|p| p.cidr).collect();
+/// Pools that overlap each other.
+pub(in crate::core) fn overlaps_itself(pools: &[Pool]) -> Vec<Finding> {
+    let nets: Vec<IpNet> = pools.iter().map(|p| p.cidr).collect();
     let pairs = cidr::overlapping_pairs(&nets);
     if pairs.is_empty() {
         return vec![];
     }
-    let pool = |i: usize| &facts.network.pools[i];
+    let pool = |i: usize| &pools[i];
     let texts: Vec<String> = pairs
         .iter()
         .map(|(a, b)| {
@@ -197,14 +200,19 @@ const AKS_RESERVED: [(u32, u8); 4] = [
     (0xc000_0200, 24), // 192.0.2.0
 ];
 
+/// The ranges that AKS keeps for itself.
+pub(in crate::core) fn aks_reserved() -> Vec<IpNet> {
+    AKS_RESERVED
+        .iter()
+        .filter_map(|(ip, prefix)| Ipv4Net::new((*ip).into(), *prefix).ok().map(IpNet::V4))
+        .collect()
+}
+
 fn reserved(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.platform.name != "aks" {
         return vec![];
     }
-    let ranges: Vec<IpNet> = AKS_RESERVED
-        .iter()
-        .filter_map(|(ip, prefix)| Ipv4Net::new((*ip).into(), *prefix).ok().map(IpNet::V4))
-        .collect();
+    let ranges = aks_reserved();
     let clash = |net: IpNet| ranges.iter().find(move |r| cidr::overlap(**r, net));
     let mut said = vec![];
     let mut subjects = vec![];

@@ -106,6 +106,16 @@ pub struct Installing {
     pub minors: ((u64, u64), (u64, u64)),
     /// The values that this cluster needs.
     pub values: fn(&super::plan::values::Drafting<'_>) -> super::plan::values::Needed,
+    /// The pools that the user's own values name.
+    pub named: fn(&serde_json::Value) -> super::plan::pool::Named,
+    /// How it cuts its pools into blocks.
+    pub cutting: super::plan::pool::Cutting,
+    /// What is known of its chart's keys beyond the chart itself.
+    pub keys: super::plan::keys::Keys,
+    /// The Kubernetes versions that its project names as tested.
+    pub tested: &'static [super::plan::version::Tested],
+    /// Versions that do harm under a condition.
+    pub known_bad: &'static [super::plan::version::KnownBad],
 }
 
 /// The oldest kernel (major, minor) for the version that is installed (major, minor).

@@ -8,7 +8,7 @@ pub static ENCAPSULATION_UNSUPPORTED: Code = Code {
     id: "BYO0601",
     slug: "encapsulation-unsupported",
     severity: Severity::Error,
-    blocks: &[Change::Install],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "Azure does not carry this kind of pod traffic",
     means: "The CNI is configured, or would be, to send pod traffic in a way that Azure's network does \
             not deliver: IP-in-IP packets, routes announced by BGP, or direct routing without \

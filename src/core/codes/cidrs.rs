@@ -1,13 +1,13 @@
 //! Family 03. Address ranges: where they overlap, where they run out, and where two places disagree.
 
-use crate::core::code::{Code, Severity};
+use crate::core::code::{Change, Code, Severity};
 
 /// A pool shares addresses with a service range (ServiceCIDR, or inferred from ClusterIPs).
 pub static POD_CIDR_OVERLAPS_SERVICE_CIDR: Code = Code {
     id: "BYO0301",
     slug: "pod-cidr-overlaps-service-cidr",
     severity: Severity::Error,
-    blocks: &[],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The pod range overlaps the service range",
     means: "A pool that pods get addresses from shares addresses with the range of ClusterIPs. The \
             service range comes from ServiceCIDR objects, or on older clusters is inferred from the \
@@ -37,7 +37,7 @@ pub static POD_CIDR_OVERLAPS_NODE_NETWORK: Code = Code {
     id: "BYO0302",
     slug: "pod-cidr-overlaps-node-network",
     severity: Severity::Error,
-    blocks: &[],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The pod range overlaps the network of the nodes",
     means: "A pool contains the address of at least one node, or touches a network that was named with \
             --reserved-cidr. Each node then has a route into the pod network for addresses that belong \
@@ -93,7 +93,7 @@ pub static POD_CIDR_OVERLAPS_ITSELF: Code = Code {
     id: "BYO0304",
     slug: "pod-cidr-overlaps-itself",
     severity: Severity::Error,
-    blocks: &[],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "Two pod ranges overlap each other",
     means: "Two pools, or two entries in the list of one pool, share addresses. The allocator treats \
             them as separate and may hand out the same block or address from both. An entry that \
@@ -212,7 +212,7 @@ pub static NODE_POD_CIDR_MISSING: Code = Code {
     id: "BYO0309",
     slug: "node-pod-cidr-missing",
     severity: Severity::Error,
-    blocks: &[],
+    blocks: &[Change::Install],
     title: "The CNI needs a podCIDR on every node and nodes have none",
     means: "Flannel, kube-router, Cilium with ipam=kubernetes and Antrea without its own node IPAM \
             take a node's range from node.spec.podCIDR. These nodes have none, because nothing \

@@ -9,6 +9,7 @@ use crate::core::{
     capture::{Capture, Service, Source, State, Workload},
     finding::Subject,
     report::ServiceRange,
+    text::Text,
 };
 
 /// All ClusterIPs of a Service.
@@ -68,6 +69,21 @@ fn before(ip: IpAddr) -> Option<IpAddr> {
     }
 }
 
+/// The pods' networks that kubeadm gave to the controller manager: `networking.podSubnet` of its ClusterConfiguration
+/// (<https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/#kubeadm-k8s-io-v1beta4-Networking>).
+pub fn kubeadm_pod_subnets(capture: &Capture) -> Vec<IpNet> {
+    let config = capture
+        .config_map("kube-system", "kubeadm-config")
+        .and_then(|c| c.get("ClusterConfiguration"));
+    let line = |text: &'_ str| {
+        text.lines()
+            .find_map(|line| yaml_line(line.trim_start(), "podSubnet"))
+            .map(str::to_string)
+    };
+    let text = config.and_then(line).unwrap_or_default();
+    cidr::words(&text).filter_map(cidr::parse).collect()
+}
+
 /// What is known of kube-proxy.
 #[derive(Debug, Default)]
 pub struct KubeProxy {
@@ -77,6 +93,9 @@ pub struct KubeProxy {
     pub cluster_cidrs: Vec<IpNet>,
     /// Where they were read.
     pub source: String,
+    /// `iptables`, `ipvs`, `nftables`, in lower case; nothing where it is not written down (its default, iptables,
+    /// then) or could not be read.
+    pub mode: Option<String>,
 }
 
 /// Platforms that carry kube-proxy inside another process or as static pods: that no DaemonSet is there says nothing.
@@ -106,13 +125,18 @@ pub fn kube_proxy(capture: &Capture, platform: &str, notes: &mut Notes) -> KubeP
         return proxy;
     };
     let namespace = daemon_set.meta.namespace.as_str();
-    let argument = daemon_set
-        .spec
-        .template
-        .spec
-        .containers
-        .iter()
-        .find_map(|c| c.flag("cluster-cidr"));
+    let flag = |name: &str| {
+        let containers = &daemon_set.spec.template.spec.containers;
+        containers.iter().find_map(|c| c.flag(name))
+    };
+    let written = |key: &str| {
+        let config = capture.config_map(namespace, "kube-proxy")?.get("config.conf")?;
+        yaml_line(config, key)
+    };
+    proxy.mode = flag("proxy-mode")
+        .or_else(|| written("mode"))
+        .map(|mode| Text::new(mode).line(40).to_lowercase());
+    let argument = flag("cluster-cidr");
     let (text, subject, source) = match argument {
         Some(text) => (
             text,
@@ -120,10 +144,7 @@ pub fn kube_proxy(capture: &Capture, platform: &str, notes: &mut Notes) -> KubeP
             "its --cluster-cidr",
         ),
         None => {
-            let config = capture
-                .config_map(namespace, "kube-proxy")
-                .and_then(|c| c.get("config.conf"));
-            let Some(text) = config.and_then(|c| yaml_line(c, "clusterCIDR")) else {
+            let Some(text) = written("clusterCIDR") else {
                 return proxy;
             };
             (

@@ -3,9 +3,13 @@
 //! The way of the data: [`values::draft`] says which values this cluster needs and why; `io` renders the chart with
 //! them; [`install`] adds what that brings into the cluster, the steps, and everything that forbids it.
 
+pub mod keys;
 pub mod pool;
 pub mod preflight;
 pub mod rights;
+pub mod server;
+pub mod set;
+pub mod tree;
 pub mod values;
 pub mod version;
 

@@ -18,10 +18,10 @@ use super::{
 use crate::{
     core::{
         change::{Ended, Event, where_it_stands},
-        codes::change::{CHANGE_INTERRUPTED, GATE_REGRESSED, GATE_TIMED_OUT, HELM_FAILED, PLAN_STALE},
+        codes::change::{CHANGE_INTERRUPTED, HELM_FAILED, PLAN_STALE},
         facts::Asked,
         finding::{Finding, Subject},
-        gate::{Expectation, Failure, Kind, Look, Reach},
+        gate::{Expectation, Failure, Look, Reach},
         journal::{Operation, Phase},
         manifest::Object,
     },
@@ -266,11 +266,7 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
         }
         Ok(Came::Short(because)) => fall_back(&job, held, because, None).await,
         Ok(Came::ToTheGate(failure, look)) => {
-            let code = match failure.kind {
-                Kind::Regressed => &GATE_REGRESSED,
-                Kind::TimedOut | Kind::Hopeless => &GATE_TIMED_OUT,
-            };
-            let because = failure.finding(code);
+            let because = failure.finding();
             fall_back(&job, held, because, Some((*failure, *look))).await
         }
         Err(Interrupted::ByUser(phase)) => {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+pub mod install;
+
 use super::{Agent, BlockModel, Cni, Look, Network, PLAIN};
 use crate::core::{
     checks,
@@ -23,6 +25,7 @@ pub static FLANNEL: Cni = Cni {
     node_annotations: &["flannel.alpha.coreos.com/"],
     config_map: Some("kube-flannel-cfg"),
     chart: Some("flannel"),
+    installing: Some(&install::INSTALLING),
     network,
     checks: checks::flannel::ALL,
     ..PLAIN

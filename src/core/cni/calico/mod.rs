@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::Value;
 
+pub mod install;
+
 use super::{Agent, BlockModel, Cni, Look, Network, PLAIN};
 use crate::core::{
     capture::{Capture, Custom, Resource, Source, Workload},
@@ -104,6 +106,7 @@ pub static CALICO: Cni = Cni {
     // docs.tigera.io, system requirements of 3.30 and later.
     oldest_kernel: |_| Some((5, 10)),
     chart: Some("tigera-operator"),
+    installing: Some(&install::INSTALLING),
     network,
     beside_another: policy_only,
     checks: checks::calico::ALL,

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
+pub mod install;
+mod versions;
+
 use super::{Agent, BlockModel, Cni, Look, Network, PLAIN};
 use crate::core::{
     capture::{Capture, ConfigMap, Resource, Workload},
@@ -63,6 +66,7 @@ pub static CILIUM: Cni = Cni {
         })
     },
     chart: Some("cilium"),
+    installing: Some(&install::INSTALLING),
     network,
     beside_another: chained,
     checks: checks::cilium::ALL,
