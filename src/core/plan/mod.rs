@@ -3,6 +3,7 @@
 //! The way of the data: [`values::draft`] says which values this cluster needs and why; `io` renders the chart with
 //! them; [`install`] adds what that brings into the cluster, the steps, and everything that forbids it.
 
+pub mod assemble;
 pub mod keys;
 pub mod pool;
 pub mod preflight;
@@ -12,6 +13,11 @@ pub mod set;
 pub mod tree;
 pub mod values;
 pub mod version;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use assemble::install;
 
 use std::time::Duration;
 
@@ -217,8 +223,12 @@ pub struct Plan {
     pub gate: GatePlan,
     /// What was found; those that block first, then what was there before.
     pub findings: Vec<Finding>,
+    /// How many of `findings`, at their end, are not the plan's: the state that the cluster was in before.
+    pub before: usize,
     /// Checks that could not be made: what, and for want of what.
     pub skipped: Vec<(String, String)>,
+    /// What could not be read and without which nothing may be planned, as `list nodes`: the plan is no plan.
+    pub incomplete: Vec<String>,
     /// Slugs of the findings that block the change.
     pub blocked_by: Vec<&'static str>,
     /// The same version with the same values is there already: nothing to do.
