@@ -47,16 +47,17 @@ pub struct Fetched {
     pub path: PathBuf,
 }
 
-/// What was fetched already: by source and version asked for.
-type Known<T> = Mutex<Vec<((String, Option<String>), T)>>;
+/// What was read already, by what was asked for.
+type Known<K, T> = Mutex<Vec<(K, T)>>;
 
 /// Charts of one run. Without helm only what lies on disk can be had.
 #[derive(Debug)]
 pub struct Charts<'a> {
     helm: Option<&'a Helm>,
     folder: Arc<PrivateFolder>,
-    indexes: Known<Arc<Index>>,
-    fetched: Known<Fetched>,
+    indexes: Known<String, Arc<Index>>,
+    // With the digest that the source is pinned to: a chart that suits one may not suit the other.
+    fetched: Known<(ChartSource, Option<String>), Fetched>,
 }
 
 impl<'a> Charts<'a> {
@@ -103,7 +104,7 @@ impl<'a> Charts<'a> {
     /// # Errors
     /// As [`ChartError`] says.
     pub async fn fetch(&self, source: &ChartSource, version: Option<&str>) -> Result<Fetched, ChartError> {
-        let key = (source.named(), version.map(str::to_string));
+        let key = (source.clone(), version.map(str::to_string));
         if let Some(fetched) = recall(&self.fetched, &key) {
             return Ok(fetched);
         }
@@ -206,7 +207,7 @@ impl<'a> Charts<'a> {
 
     /// The repository's index, read once.
     async fn index(&self, source: &ChartSource) -> Result<Arc<Index>, ChartError> {
-        let key = (source.shown(), None);
+        let key = source.shown();
         if let Some(index) = recall(&self.indexes, &key) {
             return Ok(index);
         }
@@ -233,12 +234,12 @@ impl<'a> Charts<'a> {
     }
 }
 
-fn recall<T: Clone>(known: &Known<T>, key: &(String, Option<String>)) -> Option<T> {
+fn recall<K: PartialEq, T: Clone>(known: &Known<K, T>, key: &K) -> Option<T> {
     let all = known.lock().ok()?;
     all.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone())
 }
 
-fn keep<T: Clone>(known: &Known<T>, key: (String, Option<String>), value: &T) {
+fn keep<K, T: Clone>(known: &Known<K, T>, key: K, value: &T) {
     if let Ok(mut all) = known.lock() {
         all.push((key, value.clone()));
     }

@@ -249,7 +249,8 @@ fn flags_without_a_counterpart_are_refused_and_named() {
             .as_deref(),
         Some("flag")
     );
-    let broken: [(&str, fn(&mut Flags)); 7] = [
+    type Break = fn(&mut Flags);
+    let broken: [(&str, Break); 7] = [
         ("--token", |f| f.token = Some("t0ken".into())),
         ("--user", |f| f.user = Some("x".into())),
         ("--cluster", |f| f.cluster = Some("x".into())),
