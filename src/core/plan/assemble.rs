@@ -12,7 +12,6 @@ use crate::core::{
     cni::Cni,
     code::Change,
     finding::{Finding, Subject},
-    manifest,
     report::Report,
     words,
 };
@@ -42,7 +41,7 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
         steps(&look, &found, creates.as_ref().map(Vec::len), &gate)
     };
     let skipped = skipped(&found, &inputs);
-    let plan = Plan {
+    Plan {
         change,
         cni: look.name().to_string(),
         context: report.context.clone(),
@@ -70,8 +69,7 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
         incomplete: std::mem::take(&mut found.incomplete),
         blocked_by,
         nothing_to_do: found.nothing_to_do,
-    };
-    plan
+    }
 }
 
 /// The findings in their order, and how many at the end were there before: those that block first, then the plan's
@@ -110,16 +108,10 @@ fn by_key(reasons: &[PlannedValue]) -> Vec<PlannedValue> {
     values
 }
 
-/// What will be created: what is rendered and the chart's definitions, each once, by kind, namespace and name.
+/// What will be created: what is rendered, each once, by kind, namespace and name.
 fn creates(look: &Look<'_>) -> Vec<Subject> {
-    let rendered = look.rendered.iter().flatten().map(|o| o.subject());
-    let of_texts = look
-        .chart
-        .crds
-        .iter()
-        .filter_map(|text| manifest::objects(text).ok())
-        .flatten();
-    let mut all: Vec<Subject> = rendered.chain(of_texts.map(|o| o.subject())).collect();
+    let rendered = look.rendered.iter().flatten();
+    let mut all: Vec<Subject> = rendered.map(|o| o.subject()).collect();
     all.sort();
     all.dedup();
     all

@@ -7,6 +7,7 @@ mod identity;
 pub mod journal;
 mod kept;
 pub mod lock;
+pub mod planning;
 mod run;
 mod watching;
 

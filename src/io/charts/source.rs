@@ -110,6 +110,35 @@ impl ChartSource {
         Self::repository(repository.unwrap_or(installing.repository), installing.chart)
     }
 
+    /// The source of another chart of the same project: beside this one, else in the project's repository.
+    ///
+    /// # Errors
+    /// As [`ChartSource::repository`].
+    pub fn sibling(&self, chart: &str, version: &str, repository: &str) -> Result<Self, ChartError> {
+        let beside = |path: &Path| {
+            let file = path.with_file_name(format!("{chart}-{version}.tgz"));
+            file.is_file().then_some(ChartSource {
+                place: Place::Archive(file),
+                pinned: None,
+            })
+        };
+        match &self.place {
+            Place::Repository { url, .. } => Self::repository(url, chart),
+            Place::LocalRepository { folder, .. } => Self::repository(&folder.to_string_lossy(), chart),
+            Place::Oci(reference) => {
+                let registry = reference
+                    .rsplit_once('/')
+                    .map_or(reference.as_str(), |(registry, _)| registry);
+                Self::repository(registry, chart)
+            }
+            Place::Archive(path) | Place::Folder(path) => match beside(path) {
+                Some(source) => Ok(source),
+                None => Self::repository(repository, chart),
+            },
+            Place::Url(_) => Self::repository(repository, chart),
+        }
+    }
+
     /// Whether it takes helm to get it.
     pub fn needs_helm(&self) -> bool {
         match self.place {

@@ -1,0 +1,625 @@
+//! From what the user asks for to a plan: the capture, the chart, what helm renders, what the server allows. Nothing is
+//! judged here; what goes wrong on the way becomes a finding of the plan, so that a refused plan says all of it at once.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{interrupted, journal, lock};
+use crate::{
+    core::{
+        capture::{Capture, Source},
+        chart::Chart,
+        cni::{Cni, image_version, minor_of},
+        codes::change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
+        facts::{Asked, Facts},
+        finding::{Finding, Subject},
+        gate::{self, Expectation},
+        journal::{Before, JournaledChart, Operation, Phase},
+        judge,
+        manifest::{self, Object},
+        plan::{self, Draft, Inputs, Installed, Plan, Request, Surroundings, rights, values, version},
+        text::Text,
+    },
+    io::{
+        charts::{ChartError, ChartSource, Charts, Fetched},
+        cluster,
+        connection::Connection,
+        helm::{Helm, HelmError, Rendering, Target},
+        probe,
+    },
+};
+
+/// Where the chart comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A chart or a repository.
+    Chart(ChartSource),
+    /// A manifest: its name as a chart, where it is from, its text.
+    Manifest {
+        /// The name of chart and release.
+        name: String,
+        /// As the user named it.
+        source: String,
+        /// The documents.
+        text: String,
+    },
+}
+
+/// What plans are made with.
+pub struct Planner<'p> {
+    /// Helm, or why there is none.
+    pub helm: Result<&'p Helm, &'p HelmError>,
+    /// Charts of this run.
+    pub charts: &'p Charts<'p>,
+    /// What is asked for.
+    pub request: &'p Request,
+    /// Where the chart comes from.
+    pub origin: &'p Origin,
+    /// `--version`.
+    pub version: Option<&'p str>,
+    /// What the user's flags add to captures.
+    pub asked: &'p Asked,
+    /// The live cluster, absent where the plan is made from a file.
+    pub live: Option<Live<'p>>,
+}
+
+/// A live cluster.
+#[derive(Clone, Copy)]
+pub struct Live<'p> {
+    /// The cluster.
+    pub connection: &'p Connection,
+    /// The same for helm, but for the namespace; why not, where helm cannot be sent there.
+    pub target: Result<&'p Target, &'p HelmError>,
+}
+
+/// A plan, and what carrying it out takes.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Values and pools.
+    pub draft: Draft,
+    /// The chart; absent where none could be had, and the plan is refused.
+    pub chart: Option<Fetched>,
+    /// Charts of definitions.
+    pub crd_charts: Vec<Fetched>,
+    /// What they hold.
+    pub definitions: Vec<Object>,
+    /// What the chart renders; absent without helm.
+    pub rendered: Option<Vec<Object>>,
+    /// What was asked of the cluster and of this machine.
+    surroundings: Surroundings,
+}
+
+impl Planner<'_> {
+    /// Plans from a capture.
+    pub async fn plan(&self, capture: &Capture) -> Planned {
+        let facts = Facts::of(capture, self.asked);
+        let mut surroundings = Surroundings::default();
+        if let (Some(_), Err(error)) = (self.live, self.helm) {
+            surroundings.findings.push(helm_finding(error));
+        }
+        let fetched = match self.fetch(&facts).await {
+            Ok(fetched) => Some(fetched),
+            Err(finding) => {
+                surroundings.findings.push(finding);
+                None
+            }
+        };
+        let nothing = nothing(self.request.cni, self.version);
+        let chart = fetched.as_ref().map_or(&nothing, |f| &f.chart);
+        let bare = Request {
+            user_values: Value::Object(Map::new()),
+            ..self.request.clone()
+        };
+        // Without a chart nothing can be said of keys.
+        let request = if fetched.is_some() { self.request } else { &bare };
+        let draft = values::draft(&facts, chart, request);
+        let crd_charts = self.crd_charts(fetched.as_ref(), &mut surroundings).await;
+        let kubernetes = capture.server_version.as_ref().map(ToString::to_string);
+        let mut rendered = None;
+        let mut definitions = vec![];
+        match (&fetched, self.helm) {
+            (Some(fetched), Ok(helm)) => {
+                let made = render(helm, fetched, &draft, kubernetes.as_deref()).await;
+                rendered = taken(made, &mut surroundings);
+                for chart in &crd_charts {
+                    let bare = Draft {
+                        values: Value::Object(Map::new()),
+                        ..draft.clone()
+                    };
+                    let made = render(helm, chart, &bare, kubernetes.as_deref()).await;
+                    definitions.extend(taken(made, &mut surroundings).unwrap_or_default());
+                }
+            }
+            (Some(_), Err(_)) => surroundings
+                .skipped
+                .push(("what it creates, and where it can run".into(), "helm".into())),
+            (None, _) => {}
+        }
+        if let Some(live) = self.live {
+            self.look_around(
+                live,
+                &facts,
+                &draft,
+                rendered.as_deref(),
+                &definitions,
+                &mut surroundings,
+            )
+            .await;
+        }
+        let plan = self.assemble(
+            capture,
+            &facts,
+            chart,
+            &crd_charts,
+            &draft,
+            rendered.as_deref(),
+            surroundings.clone(),
+        );
+        Planned {
+            plan,
+            draft,
+            chart: fetched,
+            crd_charts,
+            definitions,
+            rendered,
+            surroundings,
+        }
+    }
+
+    /// What has moved since `planned` was made, in one line; nothing where the same plan comes out of a new look.
+    ///
+    /// # Errors
+    /// Where the cluster cannot be read.
+    pub async fn moved(&self, planned: &Planned) -> Result<Option<String>, String> {
+        let (Some(live), Some(fetched)) = (self.live, &planned.chart) else {
+            return Ok(None);
+        };
+        let capture = cluster::read_for_change(live.connection, self.asked, &|_, _, _| {})
+            .await
+            .map_err(|e| e.to_string())?;
+        let facts = Facts::of(&capture, self.asked);
+        let draft = values::draft(&facts, &fetched.chart, self.request);
+        let mut surroundings = planned.surroundings.clone();
+        surroundings.installed = self.installed(live, &draft, &mut surroundings).await;
+        let before = planned
+            .surroundings
+            .installed
+            .as_ref()
+            .map(|i| (i.revision, &i.status));
+        let now = surroundings.installed.as_ref().map(|i| (i.revision, &i.status));
+        if before != now {
+            let word =
+                |i: Option<(i64, &String)>| i.map_or("none".into(), |(n, s)| format!("revision {n}, {s}"));
+            return Ok(Some(format!(
+                "release {}/{} was {}, is {}",
+                draft.namespace,
+                draft.release,
+                word(before),
+                word(now)
+            )));
+        }
+        if draft.values != planned.draft.values {
+            return Ok(Some("it would get other values now".into()));
+        }
+        let rendered = planned.rendered.as_deref();
+        let plan = self.assemble(
+            &capture,
+            &facts,
+            &fetched.chart,
+            &planned.crd_charts,
+            &draft,
+            rendered,
+            surroundings,
+        );
+        Ok(plan
+            .blocked_by
+            .first()
+            .map(|slug| format!("now {slug} forbids it")))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a plan is made of all of these")]
+    fn assemble(
+        &self,
+        capture: &Capture,
+        facts: &Facts<'_>,
+        chart: &Chart,
+        crd_charts: &[Fetched],
+        draft: &Draft,
+        rendered: Option<&[Object]>,
+        surroundings: Surroundings,
+    ) -> Plan {
+        let report = judge::report(capture, self.asked, &|_| true);
+        let crd_charts: Vec<Chart> = crd_charts.iter().map(|f| f.chart.clone()).collect();
+        plan::install(Inputs {
+            facts,
+            report: &report,
+            chart,
+            crd_charts: &crd_charts,
+            request: self.request,
+            draft: draft.clone(),
+            rendered,
+            surroundings,
+        })
+    }
+
+    /// The chart in the version that suits.
+    async fn fetch(&self, facts: &Facts<'_>) -> Result<Fetched, Finding> {
+        let source = match self.origin {
+            Origin::Manifest { name, source, text } => {
+                return self
+                    .charts
+                    .wrap_manifest(name, source, text)
+                    .map_err(|e| chart_finding(&e));
+            }
+            Origin::Chart(source) => source,
+        };
+        let version = match (self.request.cni, self.version) {
+            (Some(cni), wanted) => {
+                let offered = self.charts.offered(source).await.map_err(|e| chart_finding(&e))?;
+                Some(version::choose(&offered, cni, wanted, facts)?.0.version)
+            }
+            (None, wanted) => wanted.map(str::to_string),
+        };
+        let fetched = self.charts.fetch(source, version.as_deref()).await;
+        let fetched = fetched.map_err(|e| chart_finding(&e))?;
+        let wanted = self.request.cni.and_then(|cni| cni.installing).map(|i| i.chart);
+        match wanted {
+            Some(wanted) if fetched.chart.name != wanted => Err(Finding::new(
+                &CHART_UNUSABLE,
+                vec![],
+                format!(
+                    "{} is the chart {}, not {wanted}",
+                    source.shown(),
+                    fetched.chart.name
+                ),
+                "for a chart of your own: kubectl byocni install --chart PATH, without a CNI's name",
+            )),
+            _ => Ok(fetched),
+        }
+    }
+
+    /// The chart of the CNI's definitions, where it has one of its own.
+    async fn crd_charts(&self, fetched: Option<&Fetched>, surroundings: &mut Surroundings) -> Vec<Fetched> {
+        let (Some(fetched), Some(installing)) = (fetched, self.request.cni.and_then(|cni| cni.installing))
+        else {
+            return vec![];
+        };
+        let Some((name, from)) = installing.crd_chart else {
+            return vec![];
+        };
+        if minor_of(&fetched.chart.version).is_none_or(|minor| minor < from) {
+            return vec![];
+        }
+        let Origin::Chart(source) = self.origin else {
+            return vec![];
+        };
+        let made = async {
+            let source = source.sibling(name, &fetched.chart.version, installing.repository)?;
+            self.charts.fetch(&source, Some(&fetched.chart.version)).await
+        };
+        match made.await {
+            Ok(fetched) => vec![fetched],
+            // Offline, without helm: the plan says that they come first, and cannot list them.
+            Err(ChartError::NeedsHelm { .. }) if self.live.is_none() => {
+                surroundings
+                    .skipped
+                    .push((format!("the definitions of {name}"), "helm".into()));
+                vec![]
+            }
+            Err(error) => {
+                surroundings.findings.push(chart_finding(&error));
+                vec![]
+            }
+        }
+    }
+
+    /// What only the live cluster tells: the release, rights, lock and journal, whether a probe may be made.
+    async fn look_around(
+        &self,
+        live: Live<'_>,
+        facts: &Facts<'_>,
+        draft: &Draft,
+        rendered: Option<&[Object]>,
+        definitions: &[Object],
+        surroundings: &mut Surroundings,
+    ) {
+        if let Err(error) = live.target {
+            surroundings.findings.push(helm_finding(error));
+        }
+        surroundings.installed = self.installed(live, draft, surroundings).await;
+        let capture = facts.capture;
+        let exists = !capture.knows(Source::Namespaces) || has_namespace(capture, &draft.namespace);
+        let wanted = rights::Wanted {
+            namespace: &draft.namespace,
+            namespace_exists: exists,
+            crds: !definitions.is_empty(),
+            probe: true,
+        };
+        let needed = rights::needed(rendered.unwrap_or_default(), &wanted);
+        match cluster::rights::denied(live.connection, &needed).await {
+            Ok(denied) => surroundings.denied = denied,
+            Err(error) => surroundings.skipped.push(("rights".into(), error.to_string())),
+        }
+        match lock::living_holder(live.connection).await {
+            Ok(Some(holder)) => surroundings.findings.push(Finding::new(
+                &CHANGE_LOCKED,
+                vec![Subject::namespaced("Lease", "kube-system", "kubectl-byocni")],
+                format!("another change is under way, by {}", holder.identity),
+                "wait until it has ended: kubectl get lease kubectl-byocni -n kube-system",
+            )),
+            Ok(None) => match journal::read(live.connection).await {
+                Ok(book) => surroundings
+                    .findings
+                    .extend(book.journal.operation.as_ref().map(interrupted)),
+                Err(error) => surroundings
+                    .skipped
+                    .push(("earlier changes".into(), error.to_string())),
+            },
+            Err(error) => surroundings.skipped.push(("the lock".into(), error.to_string())),
+        }
+        if surroundings.denied.is_empty() {
+            surroundings
+                .findings
+                .extend(probe_denied(live.connection, facts).await);
+        }
+    }
+
+    /// The release of the planned name.
+    async fn installed(
+        &self,
+        live: Live<'_>,
+        draft: &Draft,
+        surroundings: &mut Surroundings,
+    ) -> Option<Installed> {
+        let (Ok(helm), Ok(target)) = (self.helm, live.target) else {
+            return None;
+        };
+        let target = Target {
+            namespace: draft.namespace.clone(),
+            ..target.clone()
+        };
+        let release = helm.release(&target, &draft.release, None);
+        let unread = |surroundings: &mut Surroundings, error: HelmError| {
+            surroundings.skipped.push((
+                format!("release {}/{}", draft.namespace, draft.release),
+                error.to_string(),
+            ));
+        };
+        let newest = match release.history().await {
+            Ok(mut history) => history.pop()?,
+            Err(error) => {
+                unread(surroundings, error);
+                return None;
+            }
+        };
+        let values = match release.values(Some(newest.revision)).await {
+            Ok(values) => values,
+            Err(error) => {
+                unread(surroundings, error);
+                Value::Object(Map::new())
+            }
+        };
+        Some(Installed {
+            revision: newest.revision,
+            status: newest.status,
+            chart: newest.chart,
+            version: newest.version,
+            values,
+        })
+    }
+}
+
+impl Planned {
+    /// The operation that carries the plan out, as the journal keeps it.
+    pub fn operation(
+        &self,
+        capture: &Capture,
+        asked: &Asked,
+        request: &Request,
+        now: jiff::Timestamp,
+    ) -> Operation {
+        let facts = Facts::of(capture, asked);
+        let report = judge::report(capture, asked, &|_| true);
+        let (broken_nodes, errors) = gate::baseline(&facts, &report);
+        let journaled = |chart: &Chart| JournaledChart {
+            name: chart.name.clone(),
+            version: chart.version.clone(),
+            digest: chart.digest.clone(),
+        };
+        let groups = request.cni.map_or(&[][..], |cni| cni.groups);
+        let defined: Vec<&str> = self.definitions.iter().map(|o| o.name.as_str()).collect();
+        let crds = capture.crds.iter().map(|crd| crd.meta.name.to_string());
+        let crds = crds.filter(|name| {
+            defined.contains(&name.as_str())
+                || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
+        });
+        let taint = request.cni.and_then(|cni| cni.taint);
+        let tainted = facts
+            .nodes
+            .iter()
+            .filter(|n| taint.is_some_and(|t| n.taint(t).is_some()));
+        Operation {
+            id: super::random(),
+            change: request.change,
+            cni: request
+                .cni
+                .map_or(self.plan.chart.name.as_str(), |cni| cni.id)
+                .to_string(),
+            by: super::who(),
+            begun: now,
+            release: self.draft.release.clone(),
+            namespace: self.draft.namespace.clone(),
+            chart: JournaledChart {
+                name: self.plan.chart.name.clone(),
+                version: self.plan.chart.version.clone(),
+                digest: self.plan.chart.digest.clone(),
+            },
+            crd_charts: self.crd_charts.iter().map(|f| journaled(&f.chart)).collect(),
+            pools: self.draft.pools.clone(),
+            gate_seconds: self.plan.gate.timeout.as_secs(),
+            take_ownership: request.take_ownership,
+            no_rollback: request.no_rollback,
+            phase: Phase::Planned,
+            before: Before {
+                revision: self.surroundings.installed.as_ref().map(|i| i.revision),
+                broken_nodes,
+                errors,
+                namespace: has_namespace(capture, &self.draft.namespace),
+                crds: crds.collect(),
+                tainted: tainted.map(|n| n.name.to_string()).collect(),
+            },
+        }
+    }
+}
+
+/// What the gate of an operation waits for, given what its chart renders.
+pub fn expected(
+    operation: &Operation,
+    cni: Option<&'static Cni>,
+    rendered: &[Object],
+    settle: Duration,
+) -> Expectation {
+    let of = |kind: &str| -> Vec<(String, String)> {
+        let own = rendered
+            .iter()
+            .filter(|o| o.kind == kind && o.group() == "apps" && rights::is_installed(o));
+        own.map(|o| {
+            let namespace = o.namespace.as_deref().unwrap_or(&operation.namespace);
+            (namespace.to_string(), o.name.clone())
+        })
+        .collect()
+    };
+    let agents = rendered.iter().filter(|o| o.kind == "DaemonSet");
+    let agents =
+        agents.filter_map(|o| serde_json::from_value::<crate::core::capture::Workload>(o.value.clone()).ok());
+    let version = agents
+        .filter(|w| cni.is_some_and(|c| c.evidence(w).is_some()))
+        .find_map(|w| image_version(&cni?.agent_container(&w)?.image));
+    Expectation {
+        change: operation.change,
+        cni,
+        daemon_sets: of("DaemonSet"),
+        deployments: of("Deployment"),
+        namespace: operation.namespace.clone(),
+        pools: operation.pools.clone(),
+        broken_before: operation.before.broken_nodes.clone(),
+        errors_before: operation.before.errors.clone(),
+        settle,
+        limit: Duration::from_secs(operation.gate_seconds),
+        version,
+        probe: true,
+    }
+}
+
+/// What a chart renders with these values.
+///
+/// # Errors
+/// Helm's, or that it printed no manifest.
+pub async fn render(
+    helm: &Helm,
+    fetched: &Fetched,
+    draft: &Draft,
+    kubernetes: Option<&str>,
+) -> Result<Vec<Object>, HelmError> {
+    let text = helm
+        .template(&Rendering {
+            chart: &fetched.path,
+            release: &draft.release,
+            namespace: &draft.namespace,
+            values: &draft.values,
+            kube_version: kubernetes,
+            api_versions: &[],
+            upgrade: false,
+        })
+        .await?;
+    let documents = crate::yaml::documents(&text).map_err(|why| HelmError::Strange {
+        program: helm.program().to_path_buf(),
+        why: format!("what it rendered is no YAML: {}", Text::new(&why).line(200)),
+    })?;
+    Ok(manifest::objects(documents))
+}
+
+/// What was rendered; a finding where helm would not.
+fn taken(made: Result<Vec<Object>, HelmError>, surroundings: &mut Surroundings) -> Option<Vec<Object>> {
+    match made {
+        Ok(objects) => Some(objects),
+        Err(error) => {
+            surroundings.findings.push(Finding::new(
+                &CHART_UNUSABLE,
+                vec![],
+                format!("the chart cannot be rendered with these values: {error}"),
+                error
+                    .hint()
+                    .unwrap_or_else(|| "kubectl byocni explain chart-unusable".into()),
+            ));
+            None
+        }
+    }
+}
+
+fn has_namespace(capture: &Capture, name: &str) -> bool {
+    name == "kube-system" || capture.namespaces.iter().any(|n| n.meta.name == *name)
+}
+
+/// Whether the gate's probe would be refused, tried without making it.
+async fn probe_denied(connection: &Connection, facts: &Facts<'_>) -> Option<Finding> {
+    let node = facts.nodes.iter().find(|n| n.linux && !n.is_virtual)?;
+    let image = gate::probe::image(facts, node.name)?;
+    let pod = gate::probe::pod(node.name, &image, &super::random());
+    match probe::create(connection, &pod, true).await {
+        Err(probe::ProbeError::Denied { why }) => Some(Finding::new(
+            &PROBE_DENIED,
+            vec![Subject::new("Namespace", "kube-system")],
+            format!("the pod that shows whether new pods get an address would be refused: {why}"),
+            "kubectl byocni explain probe-denied",
+        )),
+        _ => None,
+    }
+}
+
+/// A chart in place of one that could not be had: the plan is refused, and says the rest of what it knows.
+fn nothing(cni: Option<&'static Cni>, version: Option<&str>) -> Chart {
+    Chart {
+        name: cni
+            .and_then(|c| c.installing)
+            .map_or("unknown", |i| i.chart)
+            .to_string(),
+        version: version.map(|v| Text::new(v).line(60)).unwrap_or_default(),
+        app_version: String::new(),
+        kube_version: None,
+        digest: String::new(),
+        source: String::new(),
+        values: Value::Object(Map::new()),
+        values_text: String::new(),
+        schema: None,
+        crds: vec![],
+    }
+}
+
+fn chart_finding(error: &ChartError) -> Finding {
+    if let ChartError::NeedsHelm { .. } = error {
+        return Finding::new(
+            &HELM_MISSING,
+            vec![],
+            error.to_string(),
+            error.hint().unwrap_or_default(),
+        );
+    }
+    let fix = error
+        .hint()
+        .unwrap_or_else(|| "kubectl byocni explain chart-unusable".into());
+    Finding::new(&CHART_UNUSABLE, vec![], error.to_string(), fix)
+}
+
+fn helm_finding(error: &HelmError) -> Finding {
+    let code = match error {
+        HelmError::TooOld { .. } | HelmError::TooNew { .. } => &HELM_TOO_OLD,
+        _ => &HELM_MISSING,
+    };
+    let fix = error
+        .hint()
+        .unwrap_or_else(|| format!("kubectl byocni explain {}", code.slug));
+    Finding::new(code, vec![], error.to_string(), fix)
+}
