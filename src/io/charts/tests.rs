@@ -684,3 +684,59 @@ fn what_are_no_values_is_refused() {
         Err(ChartError::Unreadable { .. })
     ));
 }
+
+/// A helm whose registry has the tag `v1.2.3` alone, with this manifest.
+async fn registry(manifest: &str, says: &str) -> (tempfile::TempDir, Helm) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = archive::pack("net", &healthy()).expect("packed");
+    std::fs::write(folder.path().join("net.tgz"), bytes).expect("written");
+    let script = format!(
+        "#!/bin/sh\nif [ $1 = version ]; then echo v4.2.0; exit; fi\ncase \"$*\" in *--version=v1.2.3*) ;; *) \
+         echo 'Error: failed to perform \"FetchReference\" on source: r/net:1: not found' >&2; exit 1;; esac\n\
+         cp '{}/net.tgz' \"${{2#--destination=}}/x.tgz\"; printf 'Pulled: r/net\\nDigest: {manifest}\\n' {says}\n",
+        folder.path().display()
+    );
+    std::fs::write(folder.path().join("script"), script).expect("written");
+    let made = std::process::Command::new("sh")
+        .args(["-c", "cp script helm && chmod 755 helm"])
+        .current_dir(folder.path())
+        .status();
+    assert!(made.expect("sh runs").success());
+    let program = folder.path().join("helm").display().to_string();
+    let path = std::env::var("PATH").expect("a PATH");
+    let environment = crate::io::helm::Environment::of([("HELM_BIN", program), ("PATH", path)]);
+    let helm = Helm::find(&environment).await.expect("found");
+    (folder, helm)
+}
+
+#[tokio::test]
+async fn a_registrys_tags_may_have_a_v_and_its_digest_is_the_manifests() {
+    let manifest = format!("sha256:{}", "b".repeat(64));
+    // Helm 4 writes to the one, helm 3 to the other.
+    for says in ["", ">&2"] {
+        let (_folder, helm) = registry(&manifest, says).await;
+        let charts = Charts::new(Some(&helm)).expect("a folder");
+        let fetch = async |named: &str, version| {
+            charts
+                .fetch(&ChartSource::chart(named).expect("a source"), Some(version))
+                .await
+        };
+        let plain = fetch("oci://r/net", "1.2.3").await.expect("fetched");
+        assert_eq!(plain.chart.version, "v1.2.3");
+        let bytes = plain.chart.digest;
+        for pinned in [&manifest, &bytes] {
+            assert!(
+                fetch(&format!("oci://r/net@{pinned}"), "v1.2.3").await.is_ok(),
+                "{pinned}"
+            );
+        }
+        let wrong = format!("oci://r/net@sha256:{}", "c".repeat(64));
+        let error = fetch(&wrong, "v1.2.3").await.expect_err("another");
+        assert!(matches!(error, ChartError::Digest { .. }), "{error}");
+        let error = fetch("oci://r/net", "9.9.9").await.expect_err("no such tag");
+        assert!(
+            matches!(&error, ChartError::Helm(e) if e.cause() == Some(&Cause::ChartNotFound)),
+            "{error}"
+        );
+    }
+}

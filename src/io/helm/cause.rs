@@ -199,11 +199,12 @@ impl Cause {
             "network is unreachable",
             "no route to host",
             "connection reset",
+            "\": eof",
             "client.timeout exceeded",
         ]) {
             return Cause::Network;
         }
-        if (has("chart") && has("not found"))
+        if (any(&["chart", "fetchreference"]) && has("not found"))
             || any(&["manifest unknown", "unable to locate any tags", "404 not found"])
             || any(&[
                 "no chart version found",
@@ -264,6 +265,7 @@ impl Cause {
             Cause::Certificate => with("a certificate on the way to the chart or the cluster is not trusted"),
             Cause::Network => with("the chart's source cannot be reached"),
             Cause::ClusterUnreachable => with("helm cannot reach the API server"),
+            Cause::NoContext => with("the kubeconfig has no such context"),
             Cause::NamespaceTerminating => with("the namespace is being deleted"),
             Cause::Forbidden { denied: Some(denied) } => format!("this user cannot {denied}"),
             Cause::Escalation => with("the chart grants rights that this user does not have"),
