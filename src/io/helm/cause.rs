@@ -279,7 +279,8 @@ impl Cause {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Cause::InProgress => {
-                "see who: kubectl byocni history; a change that was cut off is undone with kubectl byocni abort"
+                "see since when: helm history RELEASE --namespace NAMESPACE; a change of ours that was cut off is undone with \
+                 kubectl byocni abort"
             }
             Cause::ForeignOwnership { .. } => {
                 "the same product, applied by hand, can be taken over: --take-ownership; another release's cannot be shared"
@@ -287,13 +288,18 @@ impl Cause {
             Cause::Conflict { .. } => {
                 "put the change into the values (--set KEY=VALUE) and take the other writer's hands off, then again"
             }
-            Cause::NameInUse => "change it instead: kubectl byocni upgrade; see it: kubectl byocni history",
+            Cause::NameInUse => "see it: helm history RELEASE --namespace NAMESPACE",
             Cause::ReleaseNotFound => "see what there is: helm list --all-namespaces",
-            Cause::NothingDeployed => "take the failed install back, then install: kubectl byocni abort",
+            Cause::NothingDeployed => {
+                "take the failed install back, then install again: kubectl byocni abort, or helm uninstall RELEASE \
+                 --namespace NAMESPACE"
+            }
             Cause::UnknownKinds { .. } => {
                 "apply the CustomResourceDefinitions first; kubectl api-resources shows what the server knows"
             }
-            Cause::ChartNotFound => "see what there is: helm search repo, or the repository's index.yaml",
+            Cause::ChartNotFound => {
+                "see what there is: the repository's index.yaml, or the registry's list of tags"
+            }
             Cause::KubernetesVersion => "choose another version: --version VERSION",
             Cause::Schema | Cause::Template => "compare the values with the chart's: helm show values CHART",
             Cause::RegistryLogin => {

@@ -31,8 +31,8 @@ pub use target::Target;
 use super::private_folder::PrivateFolder;
 use run::{Call, Manner, Printed, Runner};
 
-/// The oldest of each major that is tested: 3.17 brought `--take-ownership`, 4.1.3 is the first 4 without known
-/// trouble with rollbacks (research/ecosystem.md §5.1).
+/// The oldest of each major that is taken: 3.17 brought `--take-ownership`; up to 4.1.2 flags of helm 3 were missing
+/// that scripts around it use, and came back as deprecated (helm#31900).
 const OLDEST: [Version; 2] = [Version::new(3, 17, 0), Version::new(4, 1, 3)];
 
 /// Limit of `helm version`, which reads nothing.
