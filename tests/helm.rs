@@ -465,6 +465,29 @@ fn a_release_goes_its_way_in_a_real_cluster() {
         assert_eq!(plane.get(&map).expect("there")["data"]["value"], "no");
         block(release.uninstall(true, LIMIT)).expect("uninstalled");
 
+        // Somebody else wrote a field of it: helm 4 says so, helm 3 writes over it.
+        block(release.install(&Change::new(&fetched.path, &one, LIMIT))).expect("installed");
+        plane.apply(&format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: net-config, namespace: {namespace}}}\ndata: {{value: mine}}\n"
+        ));
+        let mut change = Change::new(&fetched.path, &two, LIMIT);
+        let outcome = block(release.upgrade(&change));
+        if helm.version().major >= 4 {
+            let error = outcome.expect_err("a conflict");
+            let Some(Cause::Conflict { object, fields }) = error.cause() else {
+                panic!("{error:?}");
+            };
+            assert!(object.contains("net-config"), "{object}");
+            assert_eq!(fields.len(), 1, "{fields:?}");
+            assert_eq!(fields[0].1, ".data.value");
+        } else {
+            outcome.expect("upgraded");
+        }
+        change.force_conflicts = true;
+        block(release.upgrade(&change)).expect("forced");
+        assert_eq!(plane.get(&map).expect("there")["data"]["value"], "0777");
+        block(release.uninstall(true, LIMIT)).expect("uninstalled");
+
         // Without rights, and without a cluster.
         let nobody = Target {
             as_user: Some("nobody".into()),

@@ -30,7 +30,10 @@ use self::{
     index::{Entry, Index},
     source::Place,
 };
-use super::{helm::Helm, private_folder::PrivateFolder};
+use super::{
+    helm::{Cause, Helm},
+    private_folder::PrivateFolder,
+};
 use crate::core::{
     chart::{Chart, Offered},
     text::Text,
@@ -120,7 +123,7 @@ impl<'a> Charts<'a> {
                 read_bounded(&path)?
             }
             Place::Oci(reference) => {
-                let (path, manifest) = self.helm(source)?.pull(reference, version, None).await?;
+                let (path, manifest) = self.pull_tag(source, reference, version).await?;
                 // The digest that registries show is the manifest's: where it is the pinned one, it has been checked.
                 pinned = pinned.filter(|pinned| manifest.as_ref() != Some(pinned));
                 read_bounded(&path)?
@@ -203,6 +206,31 @@ impl<'a> Charts<'a> {
         self.helm.ok_or_else(|| ChartError::NeedsHelm {
             source_name: source.named(),
         })
+    }
+
+    /// From a registry, where versions are tags: `1.2.3` is not `v1.2.3`, and projects have either.
+    async fn pull_tag(
+        &self,
+        source: &ChartSource,
+        reference: &str,
+        version: Option<&str>,
+    ) -> Result<(PathBuf, Option<String>), ChartError> {
+        let helm = self.helm(source)?;
+        let first = helm.pull(reference, version, None).await;
+        let other = match (&first, version) {
+            (Err(error), Some(version)) if error.cause() == Some(&Cause::ChartNotFound) => {
+                match version.strip_prefix('v') {
+                    Some(bare) => bare.to_string(),
+                    None => format!("v{version}"),
+                }
+            }
+            _ => return Ok(first?),
+        };
+        match helm.pull(reference, Some(&other), None).await {
+            Ok(pulled) => Ok(pulled),
+            // What the user wrote is what is not there.
+            Err(_) => Ok(first?),
+        }
     }
 
     /// The repository's index, read once.

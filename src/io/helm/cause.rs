@@ -199,11 +199,12 @@ impl Cause {
             "network is unreachable",
             "no route to host",
             "connection reset",
+            "\": eof",
             "client.timeout exceeded",
         ]) {
             return Cause::Network;
         }
-        if (has("chart") && has("not found"))
+        if (any(&["chart", "fetchreference"]) && has("not found"))
             || any(&["manifest unknown", "unable to locate any tags", "404 not found"])
             || any(&[
                 "no chart version found",
@@ -264,6 +265,7 @@ impl Cause {
             Cause::Certificate => with("a certificate on the way to the chart or the cluster is not trusted"),
             Cause::Network => with("the chart's source cannot be reached"),
             Cause::ClusterUnreachable => with("helm cannot reach the API server"),
+            Cause::NoContext => with("the kubeconfig has no such context"),
             Cause::NamespaceTerminating => with("the namespace is being deleted"),
             Cause::Forbidden { denied: Some(denied) } => format!("this user cannot {denied}"),
             Cause::Escalation => with("the chart grants rights that this user does not have"),
@@ -277,7 +279,8 @@ impl Cause {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Cause::InProgress => {
-                "see who: kubectl byocni history; a change that was cut off is undone with kubectl byocni abort"
+                "see since when: helm history RELEASE --namespace NAMESPACE; a change of ours that was cut off is undone with \
+                 kubectl byocni abort"
             }
             Cause::ForeignOwnership { .. } => {
                 "the same product, applied by hand, can be taken over: --take-ownership; another release's cannot be shared"
@@ -285,13 +288,18 @@ impl Cause {
             Cause::Conflict { .. } => {
                 "put the change into the values (--set KEY=VALUE) and take the other writer's hands off, then again"
             }
-            Cause::NameInUse => "change it instead: kubectl byocni upgrade; see it: kubectl byocni history",
+            Cause::NameInUse => "see it: helm history RELEASE --namespace NAMESPACE",
             Cause::ReleaseNotFound => "see what there is: helm list --all-namespaces",
-            Cause::NothingDeployed => "take the failed install back, then install: kubectl byocni abort",
+            Cause::NothingDeployed => {
+                "take the failed install back, then install again: kubectl byocni abort, or helm uninstall RELEASE \
+                 --namespace NAMESPACE"
+            }
             Cause::UnknownKinds { .. } => {
                 "apply the CustomResourceDefinitions first; kubectl api-resources shows what the server knows"
             }
-            Cause::ChartNotFound => "see what there is: helm search repo, or the repository's index.yaml",
+            Cause::ChartNotFound => {
+                "see what there is: the repository's index.yaml, or the registry's list of tags"
+            }
             Cause::KubernetesVersion => "choose another version: --version VERSION",
             Cause::Schema | Cause::Template => "compare the values with the chart's: helm show values CHART",
             Cause::RegistryLogin => {

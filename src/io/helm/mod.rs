@@ -29,10 +29,10 @@ pub use run::Stop;
 pub use target::Target;
 
 use super::private_folder::PrivateFolder;
-use run::{Call, Manner, Runner};
+use run::{Call, Manner, Printed, Runner};
 
-/// The oldest of each major that is tested: 3.17 brought `--take-ownership`, 4.1.3 is the first 4 without known
-/// trouble with rollbacks (research/ecosystem.md §5.1).
+/// The oldest of each major that is taken: 3.17 brought `--take-ownership`; up to 4.1.2 flags of helm 3 were missing
+/// that scripts around it use, and came back as deprecated (helm#31900).
 const OLDEST: [Version; 2] = [Version::new(3, 17, 0), Version::new(4, 1, 3)];
 
 /// Limit of `helm version`, which reads nothing.
@@ -114,7 +114,7 @@ impl Helm {
             HelmError::TimedOut { .. } => strange(e.to_string()),
             other => other,
         })?;
-        let text = printed.trim();
+        let text = printed.out.trim();
         let version = Version::parse(text.strip_prefix('v').unwrap_or(text)).map_err(|_| {
             let shown = crate::core::text::Text::new(text).line(60);
             strange(format!("it says that its version is {shown:?}"))
@@ -178,6 +178,7 @@ impl Helm {
             &said::secrets(rendering.values),
         )
         .await
+        .map(|printed| printed.out)
     }
 
     /// Downloads a chart into a new folder of this run: by URL, by `oci://` reference, or by name from a repository.
@@ -212,8 +213,11 @@ impl Helm {
             self.runner
                 .strange("helm pull", "ended well, but there is no chart")
         })?;
+        // Helm 4 says it on standard output, helm 3 on standard error.
         let digest = printed
+            .out
             .lines()
+            .chain(printed.err.lines())
             .find_map(|line| line.strip_prefix("Digest:"))
             .map(|digest| digest.trim().to_string());
         Ok((archive, digest))
@@ -256,7 +260,7 @@ impl Helm {
         arguments: Vec<std::ffi::OsString>,
         limit: Duration,
         secrets: &[String],
-    ) -> Result<String, HelmError> {
+    ) -> Result<Printed, HelmError> {
         let call = Call {
             doing,
             arguments,

@@ -234,7 +234,7 @@ impl<'a> Release<'a> {
             stop,
             secrets,
         };
-        self.helm.runner.run(call).await
+        self.helm.runner.run(call).await.map(|printed| printed.out)
     }
 }
 

@@ -55,6 +55,15 @@ pub(super) struct Call<'a> {
     pub secrets: &'a [String],
 }
 
+/// What a run that ended well printed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Printed {
+    /// To standard output, whole.
+    pub out: String,
+    /// To standard error, its end: progress and warnings.
+    pub err: String,
+}
+
 /// The program and its surroundings.
 #[derive(Debug, Clone)]
 pub(super) struct Runner {
@@ -80,7 +89,7 @@ impl Runner {
     ///
     /// # Errors
     /// As [`HelmError`] says; that it exits with 0 is not proof that it did what it was asked.
-    pub async fn run(&self, call: Call<'_>) -> Result<String, HelmError> {
+    pub async fn run(&self, call: Call<'_>) -> Result<Printed, HelmError> {
         let doing = call.doing;
         let mut stop = call.stop;
         if stop.as_ref().is_some_and(|stop| *stop.borrow()) {
@@ -160,9 +169,11 @@ impl Runner {
         run.over = true;
         let status = status.map_err(|e| self.strange(doing, &format!("cannot be waited for: {e}")))?;
         if status.success() {
-            return text(&out)
-                .map_err(files)?
-                .ok_or_else(|| self.strange(doing, "prints something that is not text"));
+            let whole = text(&out).map_err(files)?;
+            return Ok(Printed {
+                out: whole.ok_or_else(|| self.strange(doing, "prints something that is not text"))?,
+                err: tail(&err),
+            });
         }
         let words = said::complaint(&tail(&err), call.secrets);
         Err(match stage {

@@ -128,6 +128,18 @@ const SAID: &[(&str, &str)] = &[
         "Error: pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed: unexpected status from HEAD request to https://ghcr.io/v2/x/manifests/1: 401 Unauthorized",
     ),
     (
+        "no tag",
+        "Error: failed to perform \"FetchReference\" on source: 127.0.0.1:5999/c/flannel:9.9.9: not found",
+    ),
+    (
+        "no tags",
+        "Error: unable to locate any tags in provided repository: oci://127.0.0.1:5999/c/flannel",
+    ),
+    (
+        "cut off",
+        "Error: failed to perform \"FetchReference\" on source: Get \"https://h/v2/c/flannel/manifests/v0.28.4\": EOF",
+    ),
+    (
         "missing",
         "Error: failed to fetch https://h/x.tgz : 404 Not Found",
     ),
