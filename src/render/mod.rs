@@ -4,6 +4,7 @@
 
 pub mod explain;
 pub mod humanize;
+pub mod outcome;
 pub mod progress;
 pub mod theme;
 

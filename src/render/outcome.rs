@@ -1,0 +1,172 @@
+//! How a change ended: text for people, whose last line is the most important, and `ChangeResult` for programs.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Style,
+    line::{Line, clean, wrap},
+    theme::{self, Mark, Tone},
+};
+use crate::core::{change::Ended, code::Change, finding::Finding, journal::Phase};
+
+/// What was changed, as the plan named it.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// What was done.
+    pub change: Change,
+    /// The CNI's product name, else the chart's.
+    pub cni: String,
+    /// What the chart installs.
+    pub version: String,
+    /// The release, `namespace/name`.
+    pub release: String,
+}
+
+/// The lines for people.
+pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
+    let name = format!("{} {}", changed.cni, changed.version.trim_start_matches('v'));
+    let name = name.trim();
+    let mut lines = vec![];
+    let mut say = |mark: Mark, word: &str, rest: &str| {
+        let head = Line::marked(mark, style).with(mark.tone(), format!("{word}  "));
+        let (first, more) = (head.room(style), style.width.saturating_sub(theme::margin(style)));
+        let mut pieces = wrap(&clean(rest, style), first, more).into_iter();
+        let beginning = pieces.next().unwrap_or_default();
+        lines.push(head.with(Tone::Plain, beginning).paint_uncut(style));
+        lines.extend(pieces.map(|piece| Line::indented(style).with(Tone::Plain, piece).paint_uncut(style)));
+    };
+    match ended {
+        Ended::Done { look, broken_before } => {
+            for finding in &look.aside {
+                say(Mark::Warning, finding.code.slug, &finding.message);
+            }
+            if !broken_before.is_empty() {
+                let nodes = broken_before.join(", ");
+                let text = format!("broken before, and not looked at by this change: {nodes}");
+                say(Mark::Warning, "nodes", &text);
+            }
+            let joining = look.waiting.len();
+            let still = if joining > 0 {
+                format!("; {joining} that joined meanwhile still start")
+            } else {
+                String::new()
+            };
+            let text = format!(
+                "{name} is installed, and the network was seen to work{still} · next: kubectl byocni status"
+            );
+            say(Mark::Good, "DONE", &text);
+        }
+        Ended::Refused(finding) => {
+            say(Mark::Bad, finding.code.slug, &finding.message);
+            let text = format!("nothing was changed · next: {}", finding.fix);
+            say(Mark::Bad, "REFUSED", &text);
+        }
+        Ended::Stopped { phase: Phase::Done } => {
+            say(Mark::Warning, "STOPPED", "nothing was changed");
+        }
+        Ended::Stopped { phase } => {
+            let text = format!(
+                "while {}; the cluster is left at rest · next: kubectl byocni resume, or kubectl byocni abort",
+                phase.doing()
+            );
+            say(Mark::Warning, "STOPPED", &text);
+        }
+        Ended::Back { because, left } => {
+            say(Mark::Bad, because.code.slug, &because.message);
+            for one in left {
+                say(Mark::Warning, "left", one);
+            }
+            if left.is_empty() {
+                let text = format!(
+                    "{name} was taken away again: the cluster is as it was · next: {}",
+                    because.fix
+                );
+                say(Mark::Warning, "ROLLED BACK", &text);
+            } else {
+                let text = "not everything could be taken back · next: kubectl byocni abort tries again";
+                say(Mark::Bad, "NOT RECOVERED", text);
+            }
+        }
+        Ended::Stays { because, why, nodes } => {
+            say(Mark::Bad, because.code.slug, &because.message);
+            if !nodes.is_empty() {
+                let text = format!("without a network because of it: {}", nodes.join(", "));
+                say(Mark::Bad, "nodes", &text);
+            }
+            let text = format!("{name} stays as it is: {why}");
+            say(Mark::Warning, "kept", &text);
+            let next = "kubectl byocni status shows it; kubectl byocni resume [--version X] goes on; \
+                        kubectl byocni abort --uninstall removes it all the same";
+            say(Mark::Bad, "NOT RECOVERED", next);
+        }
+        Ended::Lost { phase } => {
+            let text = format!(
+                "the lock was lost while {}: somebody else may be at work, so nothing more was written · next: kubectl byocni status",
+                phase.doing()
+            );
+            say(Mark::Bad, "NOT RECOVERED", &text);
+        }
+    }
+    lines
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeResult<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    operation: &'static str,
+    cni: &'a str,
+    version: &'a str,
+    release: &'a str,
+    outcome: &'static str,
+    because: Option<Item<'a>>,
+    nodes: &'a [String],
+    left: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    code: &'static str,
+    slug: &'static str,
+    message: &'a str,
+    fix: &'a str,
+}
+
+impl<'a> Item<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Item {
+            code: finding.code.id,
+            slug: finding.code.slug,
+            message: &finding.message,
+            fix: &finding.fix,
+        }
+    }
+}
+
+/// `ChangeResult` of byocni.io/v1alpha1 as a JSON value.
+pub fn wire(changed: &Changed, ended: &Ended) -> Value {
+    let (outcome, because, nodes, left): (&str, Option<&Finding>, &[String], &[String]) = match ended {
+        Ended::Done { broken_before, .. } => ("done", None, broken_before, &[]),
+        Ended::Refused(finding) => ("refused", Some(finding), &[], &[]),
+        Ended::Stopped { .. } => ("stopped", None, &[], &[]),
+        Ended::Back { because, left } if left.is_empty() => ("rolled-back", Some(because), &[], &[]),
+        Ended::Back { because, left } => ("not-recovered", Some(because), &[], left),
+        Ended::Stays { because, nodes, .. } => ("not-recovered", Some(because), nodes, &[]),
+        Ended::Lost { .. } => ("lost-lock", None, &[], &[]),
+    };
+    let result = ChangeResult {
+        api_version: "byocni.io/v1alpha1",
+        kind: "ChangeResult",
+        operation: changed.change.as_str(),
+        cni: &changed.cni,
+        version: &changed.version,
+        release: &changed.release,
+        outcome,
+        because: because.map(Item::of),
+        nodes,
+        left,
+    };
+    serde_json::to_value(&result).unwrap_or_default()
+}
