@@ -42,7 +42,7 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
         steps(&look, &found, creates.as_ref().map(Vec::len), &gate)
     };
     let skipped = skipped(&found, &inputs);
-    let plan = Plan {
+    Plan {
         change,
         cni: look.name().to_string(),
         context: report.context.clone(),
@@ -70,8 +70,7 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
         incomplete: std::mem::take(&mut found.incomplete),
         blocked_by,
         nothing_to_do: found.nothing_to_do,
-    };
-    plan
+    }
 }
 
 /// The findings in their order, and how many at the end were there before: those that block first, then the plan's
