@@ -5,6 +5,7 @@ use super::line::{Line, clean, command, width, wrap};
 use super::theme::{self, Tone};
 use crate::core::{
     code::{Code, Severity},
+    finding::Finding,
     report::Report,
 };
 
@@ -119,11 +120,16 @@ pub fn next(report: &Report) -> Option<String> {
         .iter()
         .filter(|f| f.severity != Severity::Info)
         .min_by_key(|f| f.severity)?;
-    match parts(&worst.fix).first() {
+    Some(next_of(worst))
+}
+
+/// The one command to run for a finding: its fix where that begins with one of ours or kubectl's, else its explanation.
+pub fn next_of(finding: &Finding) -> String {
+    match parts(&finding.fix).first() {
         Some(Part::Command(fix)) if fix.starts_with("kubectl ") => {
-            Some(fix.split_whitespace().collect::<Vec<_>>().join(" "))
+            fix.split_whitespace().collect::<Vec<_>>().join(" ")
         }
-        _ => Some(explain(worst.code)),
+        _ => explain(finding.code),
     }
 }
 

@@ -27,7 +27,7 @@ pub fn markdown(report: &Report, style: &Style) -> String {
 }
 
 /// Text from the cluster as Markdown that shows exactly that text.
-fn escape(text: &str, style: &Style) -> String {
+pub fn escape(text: &str, style: &Style) -> String {
     let mut safe = String::new();
     for c in clean(text, style).chars() {
         match c {
@@ -170,20 +170,26 @@ fn findings(report: &Report, style: &Style, out: &mut String) -> std::fmt::Resul
         }
         let title = escape(finding.code.title, style);
         writeln!(out, "\n#### {symbol} {} {title}\n\n{message}", finding.code.id)?;
-        for (at, part) in advice::parts(&finding.fix).into_iter().enumerate() {
-            match part {
-                advice::Part::Words(words) => {
-                    let lead = if at == 0 {
-                        format!("{} ", theme::arrow(style))
-                    } else {
-                        String::new()
-                    };
-                    writeln!(out, "\n{lead}{}", escape(words, style))?;
-                }
-                advice::Part::Command(command) => {
-                    let line = command.split_whitespace().collect::<Vec<_>>().join(" ");
-                    write!(out, "\n{}", fence(&line))?;
-                }
+        advised(&finding.fix, style, out)?;
+    }
+    Ok(())
+}
+
+/// A fix: words behind an arrow, commands in blocks.
+pub fn advised(fix: &str, style: &Style, out: &mut String) -> std::fmt::Result {
+    for (at, part) in advice::parts(fix).into_iter().enumerate() {
+        match part {
+            advice::Part::Words(words) => {
+                let lead = if at == 0 {
+                    format!("{} ", theme::arrow(style))
+                } else {
+                    String::new()
+                };
+                writeln!(out, "\n{lead}{}", escape(words, style))?;
+            }
+            advice::Part::Command(command) => {
+                let line = command.split_whitespace().collect::<Vec<_>>().join(" ");
+                write!(out, "\n{}", fence(&line))?;
             }
         }
     }

@@ -15,6 +15,7 @@ mod line;
 mod markdown;
 mod name;
 mod nodes;
+mod plan;
 mod problems;
 mod rooms;
 mod summary;
@@ -28,6 +29,7 @@ mod tests;
 use crate::core::report::Report;
 
 pub use changes::changes;
+pub use plan::plan;
 pub use summary::summary;
 
 /// How text may look. Decided once, by the cli; nothing here asks a second time.

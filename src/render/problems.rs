@@ -60,7 +60,7 @@ pub fn lines(report: &Report, wide: bool, style: &Style) -> Vec<String> {
 }
 
 /// One finding in full.
-fn one(finding: &Finding, wide: bool, style: &Style) -> Vec<String> {
+pub fn one(finding: &Finding, wide: bool, style: &Style) -> Vec<String> {
     let mark = Mark::of(finding.severity);
     let hang = theme::margin(style);
     let head = Line::marked(mark, style)
@@ -141,10 +141,15 @@ pub fn infos(report: &Report, wide: bool, style: &Style) -> Vec<String> {
 
 /// What could not be checked and what it would take.
 pub fn skipped(report: &Report, wide: bool, style: &Style) -> Vec<String> {
-    if report.skipped.is_empty() {
+    skipped_lines(&report.skipped, wide, style)
+}
+
+/// The same of any list.
+pub fn skipped_lines(skipped: &[Skipped], wide: bool, style: &Style) -> Vec<String> {
+    if skipped.is_empty() {
         return Vec::new();
     }
-    let all: Vec<&Skipped> = report.skipped.iter().collect();
+    let all: Vec<&Skipped> = skipped.iter().collect();
     let text = format!(
         "{} skipped: need {}",
         plural(all.len(), "check"),

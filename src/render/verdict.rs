@@ -98,8 +98,12 @@ pub fn line(report: &Report, style: &Style) -> Line {
 
 /// The last line, and the one before it where the command does not fit behind the verdict.
 pub fn closing(report: &Report, style: &Style) -> Vec<String> {
-    let line = line(report, style);
-    let Some(next) = advice::next(report) else {
+    with_next(line(report, style), advice::next(report), style)
+}
+
+/// A last line with the command that comes next behind it, or below where it does not fit.
+pub fn with_next(line: Line, next: Option<String>, style: &Style) -> Vec<String> {
+    let Some(next) = next else {
         return vec![line.paint(style)];
     };
     let lead = format!("{}next: ", theme::dot(style));

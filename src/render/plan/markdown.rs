@@ -1,0 +1,165 @@
+//! The plan for a pull request: the same page as Markdown, with nothing in it that a name could turn into markup.
+
+use std::fmt::Write;
+
+use super::{State, findings, kinds, place, pools, shown};
+use crate::core::{
+    code::Severity,
+    finding::Finding,
+    plan::{
+        Plan,
+        assemble::{span, title},
+    },
+};
+use crate::render::{
+    Style, humanize,
+    markdown::{advised, escape, fence},
+    theme::Mark,
+};
+
+/// `-o markdown`. The width plays no part: a renderer wraps.
+pub fn markdown(plan: &Plan, style: &Style) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(plan, style, &mut out);
+    out
+}
+
+fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
+    // Lines of this format have no width.
+    let free = Style {
+        width: usize::MAX,
+        color: false,
+        ..*style
+    };
+    let e = |text: &str| escape(text, &free);
+    let state = State::of(plan);
+    let mark = match state {
+        State::Ready | State::Nothing => Mark::Good,
+        State::Incomplete => Mark::Unknown,
+        State::Refused => Mark::Bad,
+    };
+    writeln!(
+        out,
+        "### {} {}: {} {}\n",
+        mark.symbol(&free),
+        state.word(),
+        e(&title(plan)),
+        e(&place(plan))
+    )?;
+    if state == State::Refused {
+        writeln!(out, "Refused for {}.\n", plan.blocked_by.join(", "))?;
+    }
+    if !plan.incomplete.is_empty() {
+        writeln!(out, "Needed and not read: {}.\n", e(&plan.incomplete.join(", ")))?;
+    }
+    about(plan, &e, out)?;
+    if !plan.values.is_empty() {
+        writeln!(out, "\n| Value | Is | From | Why |\n|---|---|---|---|")?;
+    }
+    for value in &plan.values {
+        writeln!(
+            out,
+            "| {} | {} | {} | {} |",
+            e(&value.key),
+            e(&shown(value)),
+            value.origin.as_str(),
+            e(&value.reason)
+        )?;
+    }
+    if !plan.steps.is_empty() {
+        writeln!(out)?;
+    }
+    for (at, step) in plan.steps.iter().enumerate() {
+        writeln!(out, "{}. **{}**: {}", at + 1, step.name, e(&step.does))?;
+    }
+    let (own, before) = findings::parted(plan);
+    list(plan, own, &free, out)?;
+    if !before.is_empty() {
+        writeln!(out, "\nWas there before:\n")?;
+    }
+    for finding in before {
+        writeln!(
+            out,
+            "- {} {}: {}",
+            finding.code.id,
+            finding.code.slug,
+            e(&finding.message)
+        )?;
+    }
+    if !plan.skipped.is_empty() {
+        writeln!(
+            out,
+            "\n{} skipped: need {}.",
+            humanize::plural(plan.skipped.len(), "check"),
+            e(&findings::missing(plan))
+        )?;
+    }
+    if let (State::Refused, Some(next)) = (state, findings::next(plan)) {
+        write!(out, "\nNext:\n\n{}", fence(&next))?;
+    }
+    Ok(())
+}
+
+fn about(plan: &Plan, e: &dyn Fn(&str) -> String, out: &mut String) -> std::fmt::Result {
+    let (platform, byocni) = plan.platform;
+    let version = plan.kubernetes_version.as_deref().unwrap_or("version not known");
+    let chart = &plan.chart;
+    let mut rows = vec![
+        (
+            "Cluster",
+            format!(
+                "{} {version}, BYOCNI {byocni}, {} of {} nodes ready",
+                humanize::platform(platform),
+                plan.nodes.1,
+                plan.nodes.0
+            ),
+        ),
+        (
+            "Chart",
+            format!(
+                "{} {} from {}, {}",
+                chart.name, chart.version, chart.source, chart.digest
+            ),
+        ),
+    ];
+    for crds in &plan.crd_charts {
+        rows.push((
+            "CRDs first",
+            format!("{} {}, {}", crds.name, crds.version, crds.digest),
+        ));
+    }
+    rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
+    let pools = pools(plan);
+    if !pools.is_empty() {
+        rows.push(("Pod CIDR", pools.join(", ")));
+    }
+    rows.extend(kinds(plan).map(|kinds| ("Creates", kinds)));
+    if !plan.nothing_to_do {
+        rows.push((
+            "Gate",
+            format!("at most {} ({})", span(plan.gate.timeout), plan.gate.reason),
+        ));
+    }
+    writeln!(out, "| | |\n|---|---|")?;
+    for (label, text) in rows {
+        writeln!(out, "| {label} | {} |", e(&text))?;
+    }
+    Ok(())
+}
+
+/// The plan's own findings, with their fixes where they are more than worth knowing.
+fn list(plan: &Plan, own: &[Finding], style: &Style, out: &mut String) -> std::fmt::Result {
+    for finding in own {
+        let message = escape(&finding.message, style);
+        if finding.severity == Severity::Info && !findings::forbids(plan, finding) {
+            writeln!(out, "\n- {} {}: {message}", finding.code.id, finding.code.slug)?;
+            continue;
+        }
+        let symbol = Mark::of(finding.severity).symbol(style);
+        let title = escape(finding.code.title, style);
+        writeln!(out, "\n#### {symbol} {} {title}\n\n{message}", finding.code.id)?;
+        advised(&finding.fix, style, out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! A plan in every format: what would be done, why, and what stands against it.
+
+mod findings;
+mod markdown;
+mod text;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use super::{Format, Style, humanize::plural, line::clean};
+use crate::core::{
+    plan::{Plan, PlannedValue},
+    text::Text,
+};
+
+/// Writes a plan in a format. Text ends with a line feed unless it is empty.
+pub fn plan(plan: &Plan, style: &Style, format: Format) -> String {
+    match format {
+        Format::Table => text::page(plan, false, style),
+        Format::Wide => text::page(plan, true, style),
+        Format::Json => wire::json(plan),
+        Format::Yaml => wire::yaml(plan),
+        Format::Markdown => markdown::markdown(plan, style),
+        Format::Name => names(plan),
+    }
+}
+
+/// `-o name`: what would be created, as `kind/name`, one a line.
+fn names(plan: &Plan) -> String {
+    // Names are for other programs: they are never transliterated.
+    let exact = Style {
+        width: usize::MAX,
+        color: false,
+        unicode: true,
+    };
+    plan.creates
+        .iter()
+        .flatten()
+        .map(|subject| clean(&subject.to_string(), &exact) + "\n")
+        .collect()
+}
+
+/// The state of a plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It may begin.
+    Ready,
+    /// The same is there already.
+    Nothing,
+    /// Something that it rests on could not be read.
+    Incomplete,
+    /// Something forbids it.
+    Refused,
+}
+
+impl State {
+    fn of(plan: &Plan) -> State {
+        match () {
+            () if plan.nothing_to_do => State::Nothing,
+            // What was read forbids it whatever else there is.
+            () if plan.blocked() => State::Refused,
+            () if !plan.incomplete.is_empty() => State::Incomplete,
+            () => State::Ready,
+        }
+    }
+
+    /// In capitals, as it stands on the last line.
+    fn word(self) -> &'static str {
+        match self {
+            State::Ready => "READY",
+            State::Nothing => "NOTHING TO DO",
+            State::Incomplete => "INCOMPLETE",
+            State::Refused => "REFUSED",
+        }
+    }
+}
+
+/// The longest value that is shown.
+const LONGEST: usize = 200;
+
+/// A value as `--set` would take it: lists with commas, text bare; a secret of the user's is not shown.
+fn shown(value: &PlannedValue) -> String {
+    match &value.value {
+        None => "(not shown)".into(),
+        Some(value) => Text::new(&bare(value)).line(LONGEST),
+    }
+}
+
+fn bare(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(|i| !i.is_object() && !i.is_array()) => {
+            items.iter().map(bare).collect::<Vec<_>>().join(",")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Where the plan is for: the context, or a file.
+fn place(plan: &Plan) -> String {
+    match &plan.context {
+        Some(context) => format!("on {context}"),
+        None => "from a file".into(),
+    }
+}
+
+/// How many of each kind are created: `1 DaemonSet, 2 ServiceAccounts`.
+fn kinds(plan: &Plan) -> Option<String> {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for subject in plan.creates.as_ref()? {
+        *counts.entry(&subject.kind).or_default() += 1;
+    }
+    let words: Vec<String> = counts.into_iter().map(|(kind, n)| of_kind(n, kind)).collect();
+    Some(if words.is_empty() {
+        "nothing".into()
+    } else {
+        words.join(", ")
+    })
+}
+
+/// `2 NetworkPolicies`.
+fn of_kind(n: usize, kind: &str) -> String {
+    let vowel = |stem: &str| stem.ends_with(['a', 'e', 'i', 'o', 'u']);
+    match (n, kind.strip_suffix('y'), kind.ends_with('s')) {
+        (1, ..) | (_, None, false) => plural(n, kind),
+        (_, Some(stem), _) if !vowel(stem) => format!("{n} {stem}ies"),
+        (_, _, true) if kind != "Endpoints" => format!("{n} {kind}es"),
+        (_, _, true) => format!("{n} {kind}"),
+        _ => plural(n, kind),
+    }
+}
+
+/// `10.244.0.0/16 in /24 blocks`.
+fn pools(plan: &Plan) -> Vec<String> {
+    let one = |(cidr, mask): &(ipnet::IpNet, Option<u8>)| match mask {
+        Some(mask) => format!("{cidr} in /{mask} blocks"),
+        None => cidr.to_string(),
+    };
+    plan.pools.iter().map(one).collect()
+}

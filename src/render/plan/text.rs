@@ -1,0 +1,263 @@
+//! The plan as a page: what first, what stands against it in the middle, whether it may begin last.
+
+use super::{State, findings, kinds, place, pools, shown};
+use crate::core::plan::{
+    Plan,
+    assemble::{span, title},
+};
+use crate::render::{
+    Style,
+    grid::{self, Column},
+    humanize::{self, plural},
+    line::{Line, clean, clip, width, wrap},
+    theme::{self, Mark, Tone},
+    verdict,
+};
+
+/// Columns of the labels, as in `status`.
+const LABEL: usize = 12;
+
+/// The page.
+pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
+    let state = State::of(plan);
+    let mut blocks = vec![
+        vec![headline(plan, style)],
+        about(plan, style),
+        values(plan, style),
+    ];
+    if wide {
+        blocks.push(creates(plan, style));
+    }
+    // What is refused has no steps yet to agree to.
+    if matches!(state, State::Ready) || wide {
+        blocks.push(steps(plan, style));
+    }
+    blocks.push(findings::own(plan, wide, style));
+    blocks.push(
+        [
+            findings::infos(plan, wide, style),
+            findings::before(plan, wide, style),
+            findings::skipped(plan, wide, style),
+        ]
+        .concat(),
+    );
+    blocks.push(closing(plan, state, style));
+    blocks.retain(|block| !block.is_empty());
+    let blocks: Vec<String> = blocks.iter().map(|block| block.join("\n")).collect();
+    blocks.join("\n\n") + "\n"
+}
+
+/// `Install Cilium 1.19.6 on aks-prod: 3 nodes`.
+fn headline(plan: &Plan, style: &Style) -> String {
+    let nodes = plural(plan.nodes.0, "node");
+    let text = clean(&format!("{} {}: {nodes}", title(plan), place(plan)), style);
+    let line = Line::marked(mark(State::of(plan)), style);
+    let room = line.room(style);
+    line.with(Tone::Strong, clip(&text, room, style)).paint(style)
+}
+
+fn mark(state: State) -> Mark {
+    match state {
+        State::Ready | State::Nothing => Mark::Good,
+        State::Incomplete => Mark::Unknown,
+        State::Refused => Mark::Bad,
+    }
+}
+
+/// What the change is made of, one subject a line.
+fn about(plan: &Plan, style: &Style) -> Vec<String> {
+    let (name, byocni) = plan.platform;
+    let version = plan.kubernetes_version.as_deref().unwrap_or("version not known");
+    let chart = &plan.chart;
+    let mut rows = vec![
+        (
+            "Cluster",
+            format!(
+                "{} {version}, BYOCNI {byocni}, {} of {} nodes ready",
+                humanize::platform(name),
+                plan.nodes.1,
+                plan.nodes.0
+            ),
+        ),
+        (
+            "Chart",
+            format!(
+                "{} {} from {}, {}",
+                chart.name,
+                chart.version,
+                chart.source,
+                digest(&chart.digest)
+            ),
+        ),
+    ];
+    for crds in &plan.crd_charts {
+        rows.push((
+            "CRDs first",
+            format!("{} {}, {}", crds.name, crds.version, digest(&crds.digest)),
+        ));
+    }
+    rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
+    let pools = pools(plan);
+    if !pools.is_empty() {
+        rows.push(("Pod CIDR", pools.join(", ")));
+    }
+    if let Some(kinds) = kinds(plan) {
+        rows.push(("Creates", kinds));
+    }
+    let gate = &plan.gate;
+    if !plan.nothing_to_do {
+        rows.push((
+            "Gate",
+            format!("at most {} ({})", span(gate.timeout), gate.reason),
+        ));
+    }
+    rows.iter()
+        .flat_map(|(label, text)| labelled(label, LABEL, text, style))
+        .collect()
+}
+
+/// Enough of a digest to compare by eye; `-o json` has all of it.
+fn digest(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect()
+}
+
+/// A label and what hangs beside it.
+fn labelled(label: &str, columns: usize, text: &str, style: &Style) -> Vec<String> {
+    let room = style.width.saturating_sub(theme::margin(style) + columns).max(1);
+    let pieces = wrap(&clean(text, style), room, room);
+    let lines = pieces.into_iter().enumerate().map(|(at, piece)| {
+        let label = if at == 0 { label } else { "" };
+        Line::indented(style)
+            .with(Tone::Strong, format!("{label:<columns$}"))
+            .with(Tone::Plain, piece)
+            .paint(style)
+    });
+    lines.collect()
+}
+
+/// Every value with its reason: a table where that fits whole, else a value a paragraph. A pool that was cut short, or
+/// a reason, would be no use.
+fn values(plan: &Plan, style: &Style) -> Vec<String> {
+    const COLUMNS: [Column; 4] = [
+        Column::new("VALUE", 3, 8),
+        Column::new("IS", 3, 8),
+        Column::new("FROM", 3, 7),
+        Column::new("WHY", 3, 8),
+    ];
+    if plan.values.is_empty() {
+        return Vec::new();
+    }
+    let rows: Vec<Vec<String>> = plan
+        .values
+        .iter()
+        .map(|v| {
+            [&v.key, &shown(v), v.origin.as_str(), &v.reason]
+                .map(|cell| clean(cell, style))
+                .to_vec()
+        })
+        .collect();
+    let widest = |at: usize| rows.iter().map(|r| width(&r[at])).max().unwrap_or(0);
+    let natural: usize = (0..COLUMNS.len()).map(|at| widest(at) + 2).sum();
+    let room = style.width.saturating_sub(theme::margin(style));
+    if natural <= room {
+        return section(&COLUMNS, &rows, style);
+    }
+    rows.iter().flat_map(|row| value(row, style)).collect()
+}
+
+/// One value on lines of its own: `key=value`, and below it whose it is and why.
+fn value(row: &[String], style: &Style) -> Vec<String> {
+    let [key, value, origin, reason] = row else {
+        return Vec::new();
+    };
+    let room = style.width.saturating_sub(theme::margin(style)).max(1);
+    let hang = |indent: usize, tone: Tone, text: &str| -> Vec<String> {
+        let room = room.saturating_sub(indent).max(1);
+        wrap(text, room, room)
+            .into_iter()
+            .map(|piece| {
+                Line::indented(style)
+                    .with(Tone::Plain, " ".repeat(indent))
+                    .with(tone, piece)
+                    .paint(style)
+            })
+            .collect()
+    };
+    let mut lines = hang(0, Tone::Strong, &format!("{key}={value}"));
+    lines.extend(hang(4, Tone::Dim, &format!("{origin}: {reason}")));
+    lines
+}
+
+/// `-o wide`: every object.
+fn creates(plan: &Plan, style: &Style) -> Vec<String> {
+    const COLUMNS: [Column; 3] = [
+        Column::new("CREATES", 2, 10),
+        Column::names("NAMESPACE", 1, 8),
+        Column::names("NAME", 3, 12),
+    ];
+    let rows: Vec<Vec<String>> = plan
+        .creates
+        .iter()
+        .flatten()
+        .map(|s| {
+            let namespace = s.namespace.as_deref().unwrap_or_default();
+            [&*s.kind, namespace, &*s.name]
+                .map(|cell| clean(cell, style))
+                .to_vec()
+        })
+        .collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    section(&COLUMNS, &rows, style)
+}
+
+/// A table with a dim header, as far in as the symbols are wide.
+fn section(columns: &[Column], rows: &[Vec<String>], style: &Style) -> Vec<String> {
+    let room = style.width.saturating_sub(theme::margin(style));
+    let lines = grid::lines(columns, rows, room, style).into_iter().enumerate();
+    lines
+        .map(|(at, row)| {
+            let tone = if at == 0 { Tone::Dim } else { Tone::Plain };
+            Line::indented(style).with(tone, row).paint(style)
+        })
+        .collect()
+}
+
+fn steps(plan: &Plan, style: &Style) -> Vec<String> {
+    let widest = plan.steps.iter().map(|s| width(s.name)).max().unwrap_or(0);
+    let lines = plan.steps.iter().enumerate().flat_map(|(at, step)| {
+        let label = format!("{} {}", at + 1, step.name);
+        labelled(&label, widest + 4, &step.does, style)
+    });
+    lines.collect()
+}
+
+/// The last line: whether it may begin, and what to do where not.
+fn closing(plan: &Plan, state: State, style: &Style) -> Vec<String> {
+    let mark = mark(state);
+    let start = Line::marked(mark, style)
+        .with(mark.tone(), state.word())
+        .with(Tone::Plain, "  ");
+    let words = match state {
+        State::Ready => {
+            let objects = plan.creates.as_ref().map(|c| plural(c.len(), "object"));
+            let most = format!("at most {}", span(plan.gate.timeout));
+            let parts: Vec<String> = [Some(title(plan)), objects, Some(most)]
+                .into_iter()
+                .flatten()
+                .collect();
+            parts.join(theme::dot(style))
+        }
+        State::Nothing => format!("{}/{} is what was asked for", plan.namespace, plan.release),
+        State::Incomplete => format!("needed and not read: {}", plan.incomplete.join(", ")),
+        State::Refused => plan.blocked_by.join(", "),
+    };
+    let room = start.room(style);
+    let line = start.with(Tone::Strong, clip(&clean(&words, style), room, style));
+    let next = match state {
+        State::Refused => findings::next(plan),
+        _ => None,
+    };
+    verdict::with_next(line, next, style)
+}
