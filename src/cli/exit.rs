@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::io::{capture_file::FileError, cluster::ReadError, connection::ConnectError};
+use crate::io::{
+    capture_file::FileError, change::ChangeError, charts::ChartError, cluster::ReadError, connection::ConnectError,
+    helm::HelmError,
+};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +18,14 @@ pub enum Outcome {
     Usage,
     /// The cluster is unhealthy.
     Unhealthy,
+    /// Preflight, confirmation, lock or a stale plan said no; nothing was changed.
+    Refused,
     /// Something needed could not be read: the verdict is incomplete.
     Incomplete,
+    /// The change failed and was taken back.
+    RolledBack,
+    /// The change failed and was not recovered.
+    NotRecovered,
     /// By a signal.
     Interrupted,
 }
@@ -28,7 +37,10 @@ impl From<Outcome> for ExitCode {
             Outcome::Failed => 1,
             Outcome::Usage => 2,
             Outcome::Unhealthy => 3,
+            Outcome::Refused => 4,
             Outcome::Incomplete => 5,
+            Outcome::RolledBack => 6,
+            Outcome::NotRecovered => 7,
             Outcome::Interrupted => 130,
         })
     }
@@ -95,6 +107,31 @@ impl From<FileError> for Failure {
             message: error.to_string(),
             hint,
             outcome: Outcome::Failed,
+        }
+    }
+}
+
+impl From<ChartError> for Failure {
+    fn from(error: ChartError) -> Self {
+        Failure {
+            message: error.to_string(),
+            hint: error.hint(),
+            outcome: Outcome::Failed,
+        }
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        let outcome = match &error {
+            // It may yet change the cluster.
+            ChangeError::Helm(HelmError::StillRunning { .. }) => Outcome::NotRecovered,
+            _ => Outcome::Failed,
+        };
+        Failure {
+            message: error.to_string(),
+            hint: error.hint(),
+            outcome,
         }
     }
 }

@@ -4,7 +4,9 @@
 mod commands;
 mod exit;
 mod global;
+mod signals;
 mod terminal;
+mod watching;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -45,6 +47,14 @@ enum Verb {
     Capture(commands::capture::Args),
     Explain(commands::explain::Args),
     Version(commands::version::Args),
+    Install(commands::install::Args),
+}
+
+impl Verb {
+    /// Whether it may change the cluster.
+    fn changes(&self) -> bool {
+        matches!(self, Verb::Install(_))
+    }
 }
 
 /// Runs the command line that the process was given.
@@ -72,6 +82,10 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(async {
+        if cli.verb.changes() {
+            // It stops at a safe point (cli/signals.rs).
+            return run(&cli, &terminal).await;
+        }
         tokio::select! {
             outcome = run(&cli, &terminal) => outcome,
             // Nothing is written by these commands: leaving at once leaves nothing behind.
@@ -95,6 +109,7 @@ async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
         Verb::Capture(args) => commands::capture::run(args, &cli.global, terminal).await,
         Verb::Explain(args) => commands::explain::run(args, terminal),
         Verb::Version(args) => commands::version::run(args, &cli.global, terminal).await,
+        Verb::Install(args) => commands::install::run(args, &cli.global, terminal).await,
     }
 }
 
@@ -111,7 +126,7 @@ fn command(arguments: &[OsString]) -> clap::Command {
 }
 
 /// Verbs that findings name as their fix and that this version does not have.
-const LATER: &[&str] = &["install", "upgrade", "rollback", "history", "resume", "abort"];
+const LATER: &[&str] = &["upgrade", "rollback", "history"];
 
 /// Help and version go to standard output and are no failure; clap writes both, coloured as the terminal allows.
 fn usage(error: &clap::Error) -> ExitCode {

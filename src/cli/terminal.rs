@@ -8,6 +8,7 @@
 use std::{
     env,
     io::{self, ErrorKind, IsTerminal, Write},
+    sync::atomic::Ordering,
 };
 
 use super::{exit::Failure, global::Color};
@@ -24,7 +25,9 @@ pub struct Terminal {
     /// Standard output is a terminal.
     pub live: bool,
     /// Standard error is a terminal.
-    stderr_live: bool,
+    pub stderr_live: bool,
+    /// How many lines of the block at the end of standard error are ours to draw anew.
+    drawn: std::sync::atomic::AtomicUsize,
 }
 
 impl Terminal {
@@ -39,6 +42,7 @@ impl Terminal {
             },
             live,
             stderr_live: io::stderr().is_terminal(),
+            drawn: std::sync::atomic::AtomicUsize::new(0),
         }
     }
 
@@ -84,6 +88,47 @@ impl Terminal {
         if self.stderr_live {
             let _ = io::stderr().lock().write_all(b"\r\x1b[2K");
         }
+    }
+
+    /// Draws these lines on standard error in the place of those of the last call, each cleared to its end, so that
+    /// nothing flickers; none takes the last ones away.
+    pub fn block(&self, lines: &[String]) {
+        let height = terminal_size::terminal_size().map_or(24, |(_, h)| usize::from(h.0)).max(4);
+        let lines = &lines[..lines.len().min(height - 2)];
+        let before = self.drawn.swap(lines.len(), Ordering::Relaxed);
+        if !self.stderr_live || (before == 0 && lines.is_empty()) {
+            return;
+        }
+        let mut drawn = String::from("\r");
+        if before > 0 {
+            drawn.push_str(&format!("\u{1b}[{before}A"));
+        }
+        for line in lines {
+            drawn.push_str(line);
+            drawn.push_str("\u{1b}[K\n");
+        }
+        drawn.push_str("\u{1b}[J");
+        let mut err = io::stderr().lock();
+        let _ = err.write_all(drawn.as_bytes()).and_then(|()| err.flush());
+    }
+
+    /// Leaves the last block where it is: what is said next stands below it.
+    pub fn leave_block(&self) {
+        self.drawn.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a question can be asked.
+    pub fn asks(&self) -> bool {
+        io::stdin().is_terminal() && self.stderr_live
+    }
+
+    /// Asks for a yes; anything else, and the end of input, is a no.
+    pub fn confirm(&self, question: &str) -> bool {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{} [y/N] ", Text::new(question)).and_then(|()| err.flush());
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer).is_ok();
+        read && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
     /// Redraws a whole page in place: no more lines than the terminal has, each cleared to its end, so that nothing

@@ -2,5 +2,6 @@
 
 pub mod capture;
 pub mod explain;
+pub mod install;
 pub mod status;
 pub mod version;

@@ -1,0 +1,463 @@
+//! `install`: brings a CNI to a cluster that has none. Plans, shows the plan, asks, and lets `io::change` carry it out.
+#![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args as ClapArgs, ValueEnum};
+use ipnet::IpNet;
+use serde_json::Value;
+
+use crate::{
+    cli::{Failure, Outcome, global::Global, signals::Signals, terminal::Terminal, watching::Watcher},
+    core::{
+        capture::Capture,
+        change::Ended,
+        cni::{self, Cni},
+        code::Change,
+        facts::{Asked, cidr},
+        plan::{Request, assemble, set},
+    },
+    io::{
+        capture_file,
+        change::{
+            self, Job,
+            journal::Luggage,
+            planning::{Live, Origin, Planned, Planner, expected},
+        },
+        charts::{ChartSource, Charts, Fetched, read_manifest, read_values},
+        cluster,
+        connection::{Connection, parse_duration},
+        helm::{Environment, Helm, HelmError, Target},
+    },
+    render::{self, Format, outcome},
+};
+
+/// Bring a CNI to a cluster that has none: plan, check, install, and watch until the network works
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  kubectl byocni install cilium --dry-run\n  kubectl byocni install cilium --version 1.19 --pod-cidr 10.244.0.0/16\n  \
+kubectl byocni install flannel --yes --timeout 10m\n  kubectl byocni install cilium --repo ./charts -f values.yaml\n  \
+kubectl byocni install --chart oci://registry.example/charts/my-cni\n  \
+kubectl byocni install cilium --dry-run=client --from cluster.yaml --chart cilium-1.19.6.tgz -o json\n\n\
+Exit codes:\n  0  installed, or nothing to do\n  1  could not do it: the API, helm, a file\n  2  wrong usage\n  \
+3  installed, but for nodes that were broken before\n  4  refused; nothing was changed\n  5  something needed could not be read\n  \
+6  failed and taken back: the cluster is as it was\n  7  failed and not recovered\n  130  interrupted"
+)]
+pub struct Args {
+    /// The CNI: cilium, calico or flannel; left out with --manifest, and with --chart for any other
+    #[arg(value_name = "CNI", required_unless_present_any = ["chart", "manifest"])]
+    cni: Option<String>,
+    /// The version: 1.19.6, or 1.19 for its newest patch [default: the newest that suits the cluster]
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// The network that pods get their addresses from (one a family) [default: what the cluster says, if it is sound]
+    #[arg(long, value_name = "CIDR", value_parser = network, value_delimiter = ',')]
+    pod_cidr: Vec<IpNet>,
+    /// A network that pods must not touch, such as a peered one (may be repeated)
+    #[arg(long, value_name = "CIDR", value_parser = network, value_delimiter = ',')]
+    reserved_cidr: Vec<IpNet>,
+    /// A file of values for the chart (may be repeated)
+    #[arg(short = 'f', long, value_name = "FILE")]
+    values: Vec<PathBuf>,
+    /// A value for the chart: key=value (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set: Vec<String>,
+    /// The same, always taken as text
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set_string: Vec<String>,
+    /// The same, as JSON: key=JSON
+    #[arg(long, value_name = "KEY=JSON", allow_hyphen_values = true)]
+    set_json: Vec<String>,
+    /// The chart itself: a folder, a .tgz, a URL or oci://…, with @sha256:… if it is pinned
+    #[arg(long, value_name = "CHART", conflicts_with = "manifest")]
+    chart: Option<String>,
+    /// A manifest in place of a chart
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cni", "repo", "version"])]
+    manifest: Option<String>,
+    /// Where the chart is looked for: a URL, oci://…, or a folder of charts [default: the project's own repository]
+    #[arg(long, value_name = "REPO", conflicts_with = "chart")]
+    repo: Option<String>,
+    /// Only show the plan; `server` also lets the API server try every object without keeping it
+    #[arg(long, value_enum, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    dry_run: Option<DryRun>,
+    /// Plan from a capture instead of a cluster (with --dry-run=client; may be repeated)
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    from: Vec<PathBuf>,
+    /// Do it without asking
+    #[arg(short, long)]
+    yes: bool,
+    /// How long the network may take to come up [default: from the nodes and the agents' start-up time]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// Leave a failed install as it is
+    #[arg(long)]
+    no_rollback: bool,
+    /// Take over objects of the same CNI that were applied by hand or by another release
+    #[arg(long)]
+    take_ownership: bool,
+    /// Believe that the platform leaves the CNI to you where that cannot be told
+    #[arg(long)]
+    assume_byocni: bool,
+    /// The format of the plan, and of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DryRun {
+    Client,
+    Server,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    #[default]
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Markdown,
+    Name,
+}
+
+impl Output {
+    pub(super) fn format(self) -> Format {
+        match self {
+            Output::Table => Format::Table,
+            Output::Wide => Format::Wide,
+            Output::Json => Format::Json,
+            Output::Yaml => Format::Yaml,
+            Output::Markdown => Format::Markdown,
+            Output::Name => Format::Name,
+        }
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    cidr::parse(text).ok_or_else(|| format!("{text:?} is not a CIDR such as 10.244.0.0/16"))
+}
+
+/// Plans, shows, asks, does.
+pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
+    let signals = Signals::listen();
+    tokio::select! {
+        outcome = installed(args, global, terminal, &signals) => outcome,
+        () = signals.asked(2) => {
+            terminal.leave_block();
+            terminal.say("left in the middle: kubectl byocni resume finishes the change, kubectl byocni abort takes it back");
+            Ok(Outcome::Interrupted)
+        }
+    }
+}
+
+async fn installed(
+    args: &Args,
+    global: &Global,
+    terminal: &Terminal,
+    signals: &Signals,
+) -> Result<Outcome, Failure> {
+    let (request, origin) = (request(args, global)?, origin(args)?);
+    let asked = Asked {
+        reserved: args.reserved_cidr.clone(),
+    };
+    let helm = Helm::find(&Environment::read()).await;
+    let charts = Charts::new(helm.as_ref().ok())?;
+    let planner = Planner {
+        helm: helm.as_ref(),
+        charts: &charts,
+        request: &request,
+        origin: &origin,
+        version: args.version.as_deref(),
+        asked: &asked,
+        live: None,
+    };
+    if !args.from.is_empty() {
+        let capture = capture_file::load(&args.from)?;
+        let planned = planner.plan(&capture).await;
+        terminal.print(&render::plan::plan(&planned.plan, &terminal.style, args.output.format()))?;
+        return Ok(of_plan(&planned));
+    }
+    // Nothing is written before the plan stands: leaving now leaves nothing behind.
+    let reading = async {
+        terminal.fleeting("connecting …");
+        let flags = global.connection();
+        let connection = Connection::open(&flags).await?;
+        let target = Target::of(&flags, Some(connection.context()), "");
+        terminal.fleeting("reading the cluster …");
+        let progress = |what: &str, count: usize, after: Duration| {
+            if global.verbose > 0 {
+                terminal.say(&format!("{:>6} ms  {count} {what}", after.as_millis()));
+            } else {
+                terminal.fleeting(&format!("reading … {count} {what}"));
+            }
+        };
+        let capture = cluster::read_for_change(&connection, &asked, &progress).await?;
+        Ok::<_, Failure>((connection, target, capture))
+    };
+    let read = tokio::select! {
+        read = reading => read,
+        () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
+    };
+    terminal.settle();
+    let (connection, target, capture) = read?;
+    let live = Live {
+        connection: &connection,
+        target: target.as_ref(),
+    };
+    let planner = Planner {
+        live: Some(live),
+        ..planner
+    };
+    terminal.fleeting("planning …");
+    let planned = tokio::select! {
+        planned = planner.plan(&capture) => planned,
+        () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
+    };
+    terminal.settle();
+    let drawn = render::plan::plan(&planned.plan, &terminal.style, args.output.format());
+    let outcome = of_plan(&planned);
+    if args.dry_run.is_some() || outcome != Outcome::Done || planned.plan.nothing_to_do {
+        terminal.print(&drawn)?;
+        return Ok(outcome);
+    }
+    // What is printed at the end is the result: for a program the plan would be a second document.
+    if matches!(args.output, Output::Table | Output::Wide | Output::Markdown) {
+        terminal.print(&drawn)?;
+    }
+    if !confirmed(args, &planned, terminal)? {
+        terminal.say("nothing was changed");
+        return Ok(Outcome::Refused);
+    }
+    let (Ok(helm), Ok(target)) = (&helm, &target) else {
+        return Err(Failure::new("helm cannot be used"));
+    };
+    carry_out(args, &request, &planner, &planned, &capture, helm, target, terminal, signals).await
+}
+
+/// What a plan alone says as an exit code.
+fn of_plan(planned: &Planned) -> Outcome {
+    if planned.plan.blocked() {
+        Outcome::Refused
+    } else if !planned.plan.incomplete.is_empty() {
+        Outcome::Incomplete
+    } else {
+        Outcome::Done
+    }
+}
+
+/// A yes by flag or by answer. Without a terminal nobody is asked.
+fn confirmed(args: &Args, planned: &Planned, terminal: &Terminal) -> Result<bool, Failure> {
+    if args.yes {
+        return Ok(true);
+    }
+    if !terminal.asks() {
+        return Err(Failure {
+            message: "nobody can be asked: standard input is no terminal; nothing was changed".into(),
+            hint: Some("the same command with --yes carries out the plan above".into()),
+            outcome: Outcome::Refused,
+        });
+    }
+    let plan = &planned.plan;
+    Ok(terminal.confirm(&format!(
+        "{} on {} ({} nodes)?",
+        assemble::title(plan),
+        plan.context.as_deref().unwrap_or("this cluster"),
+        plan.nodes.0
+    )))
+}
+
+#[expect(clippy::too_many_arguments, reason = "everything that was found on the way here")]
+async fn carry_out(
+    args: &Args,
+    request: &Request,
+    planner: &Planner<'_>,
+    planned: &Planned,
+    capture: &Capture,
+    helm: &Helm,
+    target: &Target,
+    terminal: &Terminal,
+    signals: &Signals,
+) -> Result<Outcome, Failure> {
+    let (Some(live), Some(chart), Some(rendered)) = (planner.live, &planned.chart, &planned.rendered) else {
+        return Err(Failure::new("there is no chart to install"));
+    };
+    let operation = planned.operation(capture, planner.asked, request, jiff::Timestamp::now());
+    let expected = expected(&operation, request.cni, rendered, planned.plan.gate.settle);
+    let head = format!("{} {}", progressive(request.change), name(planned));
+    let watcher = Watcher::new(terminal, head, planned.plan.gate.timeout);
+    let tell = |event: &crate::core::change::Event| watcher.see(event);
+    let target = Target {
+        namespace: operation.namespace.clone(),
+        ..target.clone()
+    };
+    let job = Job {
+        connection: live.connection,
+        helm,
+        target: &target,
+        luggage: luggage(chart, &planned.crd_charts, &planned.draft.values, &request.user_values),
+        operation,
+        chart: &chart.path,
+        definitions: &planned.definitions,
+        expected,
+        asked: planner.asked,
+        stop: stop(signals, terminal),
+        tell: &tell,
+    };
+    let changed = changed(&job, planned);
+    let ended = change::begin(job, async || planner.moved(planned).await).await;
+    watcher.end();
+    tell_end(&changed, &ended?, args.output, terminal)
+}
+
+/// Becomes true when the user wants to stop, which is said.
+pub(super) fn stop(signals: &Signals, terminal: &Terminal) -> crate::io::helm::Stop {
+    let _ = terminal;
+    signals.stop()
+}
+
+/// What the Secret keeps.
+pub(super) fn luggage(chart: &Fetched, crd_charts: &[Fetched], values: &Value, user_values: &Value) -> Luggage {
+    let named = crd_charts
+        .iter()
+        .enumerate()
+        .map(|(at, fetched)| (format!("crds-{at}.tgz"), fetched.archive.clone()));
+    Luggage {
+        archives: named.chain([("chart.tgz".to_string(), chart.archive.clone())]).collect(),
+        values: values.clone(),
+        user_values: user_values.clone(),
+    }
+}
+
+fn progressive(change: Change) -> &'static str {
+    match change {
+        Change::Install => "installing",
+        Change::Upgrade => "upgrading to",
+        Change::Rollback => "rolling back to",
+    }
+}
+
+fn name(planned: &Planned) -> String {
+    let version = planned.plan.chart.app_version.trim_start_matches('v');
+    format!("{} {version}", planned.plan.cni).trim().to_string()
+}
+
+fn changed(job: &Job<'_>, planned: &Planned) -> outcome::Changed {
+    outcome::Changed {
+        change: job.operation.change,
+        cni: planned.plan.cni.clone(),
+        version: planned.plan.chart.app_version.clone(),
+        release: format!("{}/{}", job.operation.namespace, job.operation.release),
+    }
+}
+
+/// Prints how it ended, and says it as an exit code.
+pub(super) fn tell_end(
+    changed: &outcome::Changed,
+    ended: &Ended,
+    output: Output,
+    terminal: &Terminal,
+) -> Result<Outcome, Failure> {
+    let text = match output {
+        Output::Json => {
+            let mut text = serde_json::to_string_pretty(&outcome::wire(changed, ended)).unwrap_or_default();
+            text.push('\n');
+            text
+        }
+        Output::Yaml => crate::yaml::to_string(&outcome::wire(changed, ended)).unwrap_or_default(),
+        Output::Table | Output::Wide | Output::Markdown | Output::Name => {
+            outcome::lines(changed, ended, &terminal.style).join("\n") + "\n"
+        }
+    };
+    terminal.print(&text)?;
+    Ok(match ended {
+        Ended::Done { broken_before, .. } if !broken_before.is_empty() => Outcome::Unhealthy,
+        Ended::Done { .. } => Outcome::Done,
+        Ended::Refused(_) => Outcome::Refused,
+        Ended::Stopped { .. } => Outcome::Interrupted,
+        Ended::Back { left, .. } if left.is_empty() => Outcome::RolledBack,
+        Ended::Back { .. } | Ended::Stays { .. } | Ended::Lost { .. } => Outcome::NotRecovered,
+    })
+}
+
+/// What was asked for, as far as the command line goes.
+fn request(args: &Args, global: &Global) -> Result<Request, Failure> {
+    let files = read_values(&args.values).map_err(|e| usage(&e, e.hint()))?;
+    let user_values = set::merge(&files, &args.set_json, &args.set, &args.set_string)
+        .map_err(|e| Failure::usage(e.to_string(), "as helm's: --set a.b=c, --set 'list={a,b}', --set-json 'a={\"b\":1}'"))?;
+    let cni = args.cni.as_deref().map(known).transpose()?;
+    Ok(Request {
+        change: Change::Install,
+        cni,
+        pod_cidrs: args.pod_cidr.clone(),
+        user_values,
+        namespace: global.namespace.clone(),
+        timeout: args.timeout,
+        take_ownership: args.take_ownership,
+        assume_byocni: args.assume_byocni,
+        no_rollback: args.no_rollback,
+    })
+}
+
+fn usage(error: &impl std::fmt::Display, hint: Option<String>) -> Failure {
+    Failure {
+        message: error.to_string(),
+        hint,
+        outcome: Outcome::Usage,
+    }
+}
+
+/// The CNI of this name, if it is one that is known how to install.
+fn known(name: &str) -> Result<&'static Cni, Failure> {
+    let wanted = name.trim().to_ascii_lowercase();
+    let installable = || cni::ALL.iter().copied().filter(|c| c.installing.is_some());
+    if let Some(cni) = installable().find(|c| c.id == wanted) {
+        return Ok(cni);
+    }
+    let all: Vec<&str> = installable().map(|c| c.id).collect();
+    if let Some(cni) = cni::ALL.iter().find(|c| c.id == wanted) {
+        return Err(Failure::usage(
+            format!("{} is known, but not how to install it", cni.name),
+            "give its chart or manifest, without its name: kubectl byocni install --chart PATH|URL|oci://…",
+        ));
+    }
+    let near = crate::core::words::nearest(&wanted, all.iter().copied());
+    let hint = match near {
+        Some(near) => format!("did you mean {near}? kubectl byocni install {near}"),
+        None => format!("one of {}; any other with --chart or --manifest", all.join(", ")),
+    };
+    Err(Failure::usage(format!("there is no CNI {:?} here", crate::core::text::Text::new(name).line(40)), hint))
+}
+
+/// Where the chart comes from.
+fn origin(args: &Args) -> Result<Origin, Failure> {
+    if let Some(named) = &args.manifest {
+        let text = read_manifest(named).map_err(|e| usage(&e, e.hint()))?;
+        let stem = std::path::Path::new(named).file_stem().map(|s| s.to_string_lossy().to_lowercase());
+        let name: String = stem
+            .unwrap_or_default()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .collect();
+        let name = name.trim_matches('-');
+        return Ok(Origin::Manifest {
+            name: if name.is_empty() { "cni".into() } else { name.chars().take(40).collect() },
+            source: named.clone(),
+            text,
+        });
+    }
+    let source = match (&args.chart, args.cni.as_deref().map(known).transpose()?.and_then(|c| c.installing)) {
+        (Some(chart), _) => ChartSource::chart(chart),
+        (None, Some(installing)) => ChartSource::of(installing, args.repo.as_deref()),
+        (None, None) => return Err(Failure::usage("no CNI, chart or manifest is named", "kubectl byocni install cilium")),
+    };
+    source.map(Origin::Chart).map_err(|e| usage(&e, e.hint()))
+}
+
+/// Whether helm can be used at all, for commands that cannot do without.
+pub(super) fn needed(helm: &Result<Helm, HelmError>) -> Result<&Helm, Failure> {
+    helm.as_ref().map_err(|error| Failure {
+        message: error.to_string(),
+        hint: error.hint(),
+        outcome: Outcome::Refused,
+    })
+}
