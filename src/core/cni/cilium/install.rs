@@ -93,6 +93,7 @@ fn named(user: &Value) -> Named {
         }
         "multi-pool" => {
             named.key = "ipam.operator.autoCreateCiliumPodIPPools";
+            named.masks = [None; 2];
             let pools = tree::at(user, named.key).and_then(Value::as_object);
             for pool in pools.into_iter().flat_map(|p| p.values()) {
                 for (at, family) in ["ipv4", "ipv6"].iter().enumerate() {
@@ -293,7 +294,8 @@ fn operator(drafting: &Drafting<'_>, set: &mut impl FnMut(&str, Value, Origin, S
             1,
             "one node can run it, and two of them never share a node".to_string(),
         ),
-        n => (2, format!("two, for {}", words::count(n, "node"))),
+        0 => (2, "two, as the chart has it".to_string()),
+        n => (2, format!("one can fail; {} can run it", words::count(n, "node"))),
     };
     set("operator.replicas", replicas.into(), Origin::Cluster, reason);
 }
