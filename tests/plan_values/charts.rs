@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 
 use crate::Cluster;
 
-/// Every chart of the folder; none where there is no folder, which is said once.
+/// Every chart of the folder; none where there is no folder, which is said.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn charts() -> Vec<Chart> {
     let folder = env::var_os("BYOCNI_TEST_CHARTS").map(PathBuf::from);
     let Some(folder) = folder.filter(|f| f.is_dir()) else {

@@ -262,6 +262,27 @@ fn ordinary_wishes_are_granted() {
     assert_eq!(old.blocking(), ["aksbyocni-ipam-mode"]);
 }
 
+/// Its chart writes the key of the ConfigMap twice else, which readers of YAML refuse.
+#[test]
+fn the_tunnel_protocol_is_left_to_the_chart_of_1_16() {
+    let of = |version: &str, cluster: Cluster| {
+        let planned = cluster.draft(&CILIUM, &cilium(version), &[], &[]).clean();
+        (
+            planned.value("tunnelProtocol"),
+            planned.reason("tunnelProtocol").contains("UDP 8472"),
+        )
+    };
+    assert_eq!(
+        of("1.16.19", Cluster::kubeadm().kubernetes("v1.30.2")),
+        (json!("vxlan"), true)
+    );
+    assert_eq!(
+        of("1.16.19", Cluster::fresh().kubernetes("v1.30.2")),
+        (Value::Null, true)
+    );
+    assert_eq!(of("1.17.18", Cluster::fresh()), (json!("vxlan"), true));
+}
+
 /// Acceptance scenario 19.
 #[test]
 fn ipvs_blocks_the_versions_that_hang_on_it() {

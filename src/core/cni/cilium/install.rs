@@ -143,10 +143,14 @@ fn values(drafting: &Drafting<'_>) -> Needed {
         "works on any network between the nodes"
     };
     set("routingMode", "tunnel".into(), cluster, routing.into());
+    // With aksbyocni the chart of 1.16 writes this key itself, and a second time where the value is set: one mapping
+    // with two equal keys, which not every reader of YAML takes.
+    let byocni = aks || tree::is_true(drafting.user, "aksbyocni.enabled");
+    let twice = byocni && drafting.minor().is_some_and(|m| m <= (1, 16));
     set(
         "tunnelProtocol",
         "vxlan".into(),
-        cluster,
+        if twice { Origin::Default } else { cluster },
         "UDP 8472 between the nodes, Cilium's default".into(),
     );
     operator(drafting, &mut set);
