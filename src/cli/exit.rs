@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use crate::io::{
-    capture_file::FileError, change::ChangeError, charts::ChartError, cluster::ReadError, connection::ConnectError,
-    helm::HelmError,
+    capture_file::FileError, change::ChangeError, charts::ChartError, cluster::ReadError,
+    connection::ConnectError, helm::HelmError,
 };
 
 /// How a command ended.

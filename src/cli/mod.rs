@@ -1,9 +1,11 @@
 //! The command line: one file a verb, thin; flags that every verb has; the exit codes.
 #![expect(clippy::disallowed_methods, reason = "the command line is read here, once")]
 
+mod changing;
 mod commands;
 mod exit;
 mod global;
+mod interrupted;
 mod signals;
 mod terminal;
 mod watching;
@@ -24,13 +26,14 @@ use terminal::Terminal;
 #[command(
     name = "kubectl-byocni",
     version,
-    about = "What the network of a cluster without a built-in CNI is doing, and why",
-    long_about = "Looks at a cluster that comes without a CNI (above all AKS created with --network-plugin none) and says \
-                  in one page what its network's state is, why, and what to do next. It reads API objects only: no exec, \
-                  no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
+    about = "The network of a cluster without a built-in CNI: what it is doing and why, and a CNI for it",
+    long_about = "Looks at a cluster that comes without a CNI (above all AKS created with --network-plugin none), says \
+                  in one page what its network's state is, why, and what to do next; and installs a CNI there, behind \
+                  gates of its own. Looking reads API objects only: no exec, no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
                   what to collect for the CNI's own community.",
     after_help = "Exit codes:\n  0    healthy, or done\n  1    could not do it: the API, a file\n  2    wrong usage\n  \
-                  3    the cluster is unhealthy\n  5    something needed could not be read\n  130  interrupted",
+                  3    the cluster is unhealthy\n  4    refused; nothing was changed\n  5    something needed could not be read\n  \
+                  6    the change failed and was taken back\n  7    the change failed and was not recovered\n  130  interrupted",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -47,13 +50,15 @@ enum Verb {
     Capture(commands::capture::Args),
     Explain(commands::explain::Args),
     Version(commands::version::Args),
-    Install(commands::install::Args),
+    Install(Box<commands::install::Args>),
+    Resume(Box<commands::resume::Args>),
+    Abort(commands::abort::Args),
 }
 
 impl Verb {
     /// Whether it may change the cluster.
     fn changes(&self) -> bool {
-        matches!(self, Verb::Install(_))
+        matches!(self, Verb::Install(_) | Verb::Resume(_) | Verb::Abort(_))
     }
 }
 
@@ -110,6 +115,8 @@ async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
         Verb::Explain(args) => commands::explain::run(args, terminal),
         Verb::Version(args) => commands::version::run(args, &cli.global, terminal).await,
         Verb::Install(args) => commands::install::run(args, &cli.global, terminal).await,
+        Verb::Resume(args) => commands::resume::run(args, &cli.global, terminal).await,
+        Verb::Abort(args) => commands::abort::run(args, &cli.global, terminal).await,
     }
 }
 

@@ -93,7 +93,9 @@ impl Terminal {
     /// Draws these lines on standard error in the place of those of the last call, each cleared to its end, so that
     /// nothing flickers; none takes the last ones away.
     pub fn block(&self, lines: &[String]) {
-        let height = terminal_size::terminal_size().map_or(24, |(_, h)| usize::from(h.0)).max(4);
+        let height = terminal_size::terminal_size()
+            .map_or(24, |(_, h)| usize::from(h.0))
+            .max(4);
         let lines = &lines[..lines.len().min(height - 2)];
         let before = self.drawn.swap(lines.len(), Ordering::Relaxed);
         if !self.stderr_live || (before == 0 && lines.is_empty()) {

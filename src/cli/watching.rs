@@ -4,10 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::terminal::Terminal;
 use crate::{
-    core::{
-        change::Event,
-        gate::Look,
-    },
+    core::{change::Event, gate::Look},
     render::progress,
 };
 

@@ -71,6 +71,18 @@ pub fn edit_distance(a: &[char], b: &[char]) -> usize {
     last[b.len()]
 }
 
+/// The one of these that was probably meant by `text`, for "did you mean": at most a third of it is different.
+pub fn nearest<'a>(text: &str, all: &[&'a str]) -> Option<&'a str> {
+    let letters = |text: &str| text.to_lowercase().chars().take(80).collect::<Vec<char>>();
+    let text = letters(text);
+    let limit = (text.len() / 3).max(1);
+    all.iter()
+        .map(|name| (edit_distance(&text, &letters(name)), *name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

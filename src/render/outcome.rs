@@ -1,7 +1,6 @@
 //! How a change ended: text for people, whose last line is the most important, and `ChangeResult` for programs.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     Style,
@@ -145,9 +144,21 @@ impl<'a> Item<'a> {
     }
 }
 
-/// `ChangeResult` of byocni.io/v1alpha1 as a JSON value.
-pub fn wire(changed: &Changed, ended: &Ended) -> Value {
-    let (outcome, because, nodes, left): (&str, Option<&Finding>, &[String], &[String]) = match ended {
+/// `-o json`.
+pub fn json(changed: &Changed, ended: &Ended) -> String {
+    serde_json::to_string_pretty(&result(changed, ended)).unwrap_or_default() + "\n"
+}
+
+/// `-o yaml`.
+pub fn yaml(changed: &Changed, ended: &Ended) -> String {
+    // JSON is YAML too: should the writer ever refuse, the reader still gets the document.
+    crate::yaml::to_string(&result(changed, ended)).unwrap_or_else(|_| json(changed, ended))
+}
+
+/// `ChangeResult` of byocni.io/v1alpha1.
+fn result<'a>(changed: &'a Changed, ended: &'a Ended) -> ChangeResult<'a> {
+    let (outcome, because, nodes, left): (&'static str, Option<&Finding>, &[String], &[String]) = match ended
+    {
         Ended::Done { broken_before, .. } => ("done", None, broken_before, &[]),
         Ended::Refused(finding) => ("refused", Some(finding), &[], &[]),
         Ended::Stopped { .. } => ("stopped", None, &[], &[]),
@@ -156,7 +167,7 @@ pub fn wire(changed: &Changed, ended: &Ended) -> Value {
         Ended::Stays { because, nodes, .. } => ("not-recovered", Some(because), nodes, &[]),
         Ended::Lost { .. } => ("lost-lock", None, &[], &[]),
     };
-    let result = ChangeResult {
+    ChangeResult {
         api_version: "byocni.io/v1alpha1",
         kind: "ChangeResult",
         operation: changed.change.as_str(),
@@ -167,6 +178,5 @@ pub fn wire(changed: &Changed, ended: &Ended) -> Value {
         because: because.map(Item::of),
         nodes,
         left,
-    };
-    serde_json::to_value(&result).unwrap_or_default()
+    }
 }

@@ -5,31 +5,37 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, ValueEnum};
 use ipnet::IpNet;
-use serde_json::Value;
 
 use crate::{
-    cli::{Failure, Outcome, global::Global, signals::Signals, terminal::Terminal, watching::Watcher},
+    cli::{
+        Failure, Outcome,
+        changing::{self, Output, confirmed, luggage, progressive, tell_end},
+        global::Global,
+        signals::Signals,
+        terminal::Terminal,
+        watching::Watcher,
+    },
     core::{
         capture::Capture,
-        change::Ended,
         cni::{self, Cni},
         code::Change,
         facts::{Asked, cidr},
         plan::{Request, assemble, set},
+        text::Text,
+        words,
     },
     io::{
         capture_file,
         change::{
             self, Job,
-            journal::Luggage,
             planning::{Live, Origin, Planned, Planner, expected},
         },
-        charts::{ChartSource, Charts, Fetched, read_manifest, read_values},
+        charts::{ChartSource, Charts, read_manifest, read_values},
         cluster,
         connection::{Connection, parse_duration},
-        helm::{Environment, Helm, HelmError, Target},
+        helm::{Environment, Helm, Target},
     },
-    render::{self, Format, outcome},
+    render::{self, outcome},
 };
 
 /// Bring a CNI to a cluster that has none: plan, check, install, and watch until the network works
@@ -109,30 +115,6 @@ enum DryRun {
     Server,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
-    #[default]
-    Table,
-    Wide,
-    Json,
-    Yaml,
-    Markdown,
-    Name,
-}
-
-impl Output {
-    pub(super) fn format(self) -> Format {
-        match self {
-            Output::Table => Format::Table,
-            Output::Wide => Format::Wide,
-            Output::Json => Format::Json,
-            Output::Yaml => Format::Yaml,
-            Output::Markdown => Format::Markdown,
-            Output::Name => Format::Name,
-        }
-    }
-}
-
 fn network(text: &str) -> Result<IpNet, String> {
     cidr::parse(text).ok_or_else(|| format!("{text:?} is not a CIDR such as 10.244.0.0/16"))
 }
@@ -174,7 +156,11 @@ async fn installed(
     if !args.from.is_empty() {
         let capture = capture_file::load(&args.from)?;
         let planned = planner.plan(&capture).await;
-        terminal.print(&render::plan::plan(&planned.plan, &terminal.style, args.output.format()))?;
+        terminal.print(&render::plan(
+            &planned.plan,
+            &terminal.style,
+            args.output.format(),
+        ))?;
         return Ok(of_plan(&planned));
     }
     // Nothing is written before the plan stands: leaving now leaves nothing behind.
@@ -214,24 +200,31 @@ async fn installed(
         () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
     };
     terminal.settle();
-    let drawn = render::plan::plan(&planned.plan, &terminal.style, args.output.format());
+    let drawn = render::plan(&planned.plan, &terminal.style, args.output.format());
     let outcome = of_plan(&planned);
     if args.dry_run.is_some() || outcome != Outcome::Done || planned.plan.nothing_to_do {
         terminal.print(&drawn)?;
         return Ok(outcome);
     }
-    // What is printed at the end is the result: for a program the plan would be a second document.
-    if matches!(args.output, Output::Table | Output::Wide | Output::Markdown) {
+    if args.output.is_text() {
         terminal.print(&drawn)?;
     }
-    if !confirmed(args, &planned, terminal)? {
+    let question = format!(
+        "{} on {} ({} nodes)?",
+        assemble::title(&planned.plan),
+        planned.plan.context.as_deref().unwrap_or("this cluster"),
+        planned.plan.nodes.0
+    );
+    if !confirmed(args.yes, &question, terminal)? {
         terminal.say("nothing was changed");
         return Ok(Outcome::Refused);
     }
-    let (Ok(helm), Ok(target)) = (&helm, &target) else {
-        return Err(Failure::new("helm cannot be used"));
-    };
-    carry_out(args, &request, &planner, &planned, &capture, helm, target, terminal, signals).await
+    let helm = changing::helm(&helm)?;
+    let target = target.as_ref().map_err(|error| Failure::new(error.to_string()))?;
+    carry_out(
+        args, &request, &planner, &planned, &capture, helm, target, terminal, signals,
+    )
+    .await
 }
 
 /// What a plan alone says as an exit code.
@@ -245,28 +238,10 @@ fn of_plan(planned: &Planned) -> Outcome {
     }
 }
 
-/// A yes by flag or by answer. Without a terminal nobody is asked.
-fn confirmed(args: &Args, planned: &Planned, terminal: &Terminal) -> Result<bool, Failure> {
-    if args.yes {
-        return Ok(true);
-    }
-    if !terminal.asks() {
-        return Err(Failure {
-            message: "nobody can be asked: standard input is no terminal; nothing was changed".into(),
-            hint: Some("the same command with --yes carries out the plan above".into()),
-            outcome: Outcome::Refused,
-        });
-    }
-    let plan = &planned.plan;
-    Ok(terminal.confirm(&format!(
-        "{} on {} ({} nodes)?",
-        assemble::title(plan),
-        plan.context.as_deref().unwrap_or("this cluster"),
-        plan.nodes.0
-    )))
-}
-
-#[expect(clippy::too_many_arguments, reason = "everything that was found on the way here")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything that was found on the way here"
+)]
 async fn carry_out(
     args: &Args,
     request: &Request,
@@ -294,46 +269,24 @@ async fn carry_out(
         connection: live.connection,
         helm,
         target: &target,
-        luggage: luggage(chart, &planned.crd_charts, &planned.draft.values, &request.user_values),
+        luggage: luggage(
+            chart,
+            &planned.crd_charts,
+            &planned.draft.values,
+            &request.user_values,
+        ),
         operation,
         chart: &chart.path,
         definitions: &planned.definitions,
         expected,
         asked: planner.asked,
-        stop: stop(signals, terminal),
+        stop: signals.stop(),
         tell: &tell,
     };
     let changed = changed(&job, planned);
     let ended = change::begin(job, async || planner.moved(planned).await).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
-}
-
-/// Becomes true when the user wants to stop, which is said.
-pub(super) fn stop(signals: &Signals, terminal: &Terminal) -> crate::io::helm::Stop {
-    let _ = terminal;
-    signals.stop()
-}
-
-/// What the Secret keeps.
-pub(super) fn luggage(chart: &Fetched, crd_charts: &[Fetched], values: &Value, user_values: &Value) -> Luggage {
-    let named = crd_charts
-        .iter()
-        .enumerate()
-        .map(|(at, fetched)| (format!("crds-{at}.tgz"), fetched.archive.clone()));
-    Luggage {
-        archives: named.chain([("chart.tgz".to_string(), chart.archive.clone())]).collect(),
-        values: values.clone(),
-        user_values: user_values.clone(),
-    }
-}
-
-fn progressive(change: Change) -> &'static str {
-    match change {
-        Change::Install => "installing",
-        Change::Upgrade => "upgrading to",
-        Change::Rollback => "rolling back to",
-    }
 }
 
 fn name(planned: &Planned) -> String {
@@ -350,40 +303,15 @@ fn changed(job: &Job<'_>, planned: &Planned) -> outcome::Changed {
     }
 }
 
-/// Prints how it ended, and says it as an exit code.
-pub(super) fn tell_end(
-    changed: &outcome::Changed,
-    ended: &Ended,
-    output: Output,
-    terminal: &Terminal,
-) -> Result<Outcome, Failure> {
-    let text = match output {
-        Output::Json => {
-            let mut text = serde_json::to_string_pretty(&outcome::wire(changed, ended)).unwrap_or_default();
-            text.push('\n');
-            text
-        }
-        Output::Yaml => crate::yaml::to_string(&outcome::wire(changed, ended)).unwrap_or_default(),
-        Output::Table | Output::Wide | Output::Markdown | Output::Name => {
-            outcome::lines(changed, ended, &terminal.style).join("\n") + "\n"
-        }
-    };
-    terminal.print(&text)?;
-    Ok(match ended {
-        Ended::Done { broken_before, .. } if !broken_before.is_empty() => Outcome::Unhealthy,
-        Ended::Done { .. } => Outcome::Done,
-        Ended::Refused(_) => Outcome::Refused,
-        Ended::Stopped { .. } => Outcome::Interrupted,
-        Ended::Back { left, .. } if left.is_empty() => Outcome::RolledBack,
-        Ended::Back { .. } | Ended::Stays { .. } | Ended::Lost { .. } => Outcome::NotRecovered,
-    })
-}
-
 /// What was asked for, as far as the command line goes.
 fn request(args: &Args, global: &Global) -> Result<Request, Failure> {
     let files = read_values(&args.values).map_err(|e| usage(&e, e.hint()))?;
-    let user_values = set::merge(&files, &args.set_json, &args.set, &args.set_string)
-        .map_err(|e| Failure::usage(e.to_string(), "as helm's: --set a.b=c, --set 'list={a,b}', --set-json 'a={\"b\":1}'"))?;
+    let user_values = set::merge(&files, &args.set_json, &args.set, &args.set_string).map_err(|e| {
+        Failure::usage(
+            e.to_string(),
+            "as helm's: --set a.b=c, --set 'list={a,b}', --set-json 'a={\"b\":1}'",
+        )
+    })?;
     let cni = args.cni.as_deref().map(known).transpose()?;
     Ok(Request {
         change: Change::Install,
@@ -420,19 +348,24 @@ fn known(name: &str) -> Result<&'static Cni, Failure> {
             "give its chart or manifest, without its name: kubectl byocni install --chart PATH|URL|oci://…",
         ));
     }
-    let near = crate::core::words::nearest(&wanted, all.iter().copied());
+    let near = words::nearest(&wanted, &all);
     let hint = match near {
         Some(near) => format!("did you mean {near}? kubectl byocni install {near}"),
         None => format!("one of {}; any other with --chart or --manifest", all.join(", ")),
     };
-    Err(Failure::usage(format!("there is no CNI {:?} here", crate::core::text::Text::new(name).line(40)), hint))
+    Err(Failure::usage(
+        format!("there is no CNI {:?} here", Text::new(name).line(40)),
+        hint,
+    ))
 }
 
 /// Where the chart comes from.
 fn origin(args: &Args) -> Result<Origin, Failure> {
     if let Some(named) = &args.manifest {
         let text = read_manifest(named).map_err(|e| usage(&e, e.hint()))?;
-        let stem = std::path::Path::new(named).file_stem().map(|s| s.to_string_lossy().to_lowercase());
+        let stem = std::path::Path::new(named)
+            .file_stem()
+            .map(|s| s.to_string_lossy().to_lowercase());
         let name: String = stem
             .unwrap_or_default()
             .chars()
@@ -440,24 +373,31 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
             .collect();
         let name = name.trim_matches('-');
         return Ok(Origin::Manifest {
-            name: if name.is_empty() { "cni".into() } else { name.chars().take(40).collect() },
+            name: if name.is_empty() {
+                "cni".into()
+            } else {
+                name.chars().take(40).collect()
+            },
             source: named.clone(),
             text,
         });
     }
-    let source = match (&args.chart, args.cni.as_deref().map(known).transpose()?.and_then(|c| c.installing)) {
+    let source = match (
+        &args.chart,
+        args.cni
+            .as_deref()
+            .map(known)
+            .transpose()?
+            .and_then(|c| c.installing),
+    ) {
         (Some(chart), _) => ChartSource::chart(chart),
         (None, Some(installing)) => ChartSource::of(installing, args.repo.as_deref()),
-        (None, None) => return Err(Failure::usage("no CNI, chart or manifest is named", "kubectl byocni install cilium")),
+        (None, None) => {
+            return Err(Failure::usage(
+                "no CNI, chart or manifest is named",
+                "kubectl byocni install cilium",
+            ));
+        }
     };
     source.map(Origin::Chart).map_err(|e| usage(&e, e.hint()))
-}
-
-/// Whether helm can be used at all, for commands that cannot do without.
-pub(super) fn needed(helm: &Result<Helm, HelmError>) -> Result<&Helm, Failure> {
-    helm.as_ref().map_err(|error| Failure {
-        message: error.to_string(),
-        hint: error.hint(),
-        outcome: Outcome::Refused,
-    })
 }

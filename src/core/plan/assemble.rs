@@ -205,7 +205,7 @@ const BUDGET: u64 = 300;
 const LONGEST_BUDGET: u64 = 3600;
 
 /// How long everything must hold after it came up.
-const SETTLE: Duration = Duration::from_secs(30);
+pub const SETTLE: Duration = Duration::from_secs(30);
 
 /// How long the gate of an install may take: all agents start at once, so their start-up budget counts once; images,
 /// an operator that has to make the agents first, and a second for every ten nodes come on top. Rounded up to whole

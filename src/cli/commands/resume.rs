@@ -1,0 +1,152 @@
+//! `resume`: finishes a change that was interrupted or that failed half-way, from its journal, on any machine.
+
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use crate::{
+    cli::{
+        Failure, Outcome,
+        changing::{self, Output, confirmed, progressive, tell_end},
+        global::Global,
+        interrupted::Interrupted,
+        signals::Signals,
+        terminal::Terminal,
+        watching::Watcher,
+    },
+    core::{
+        change::{Event, where_it_stands},
+        facts::Asked,
+        journal::{JournaledChart, Phase},
+        plan::assemble::SETTLE,
+    },
+    io::{
+        change::{self, Job, planning::expected},
+        charts::{ChartSource, Charts},
+        connection::parse_duration,
+        helm::{Environment, Helm},
+    },
+    render::outcome,
+};
+
+/// Finish a change that was interrupted, or that failed and stayed
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  kubectl byocni resume\n  kubectl byocni resume --version 1.19.6    (with another version than the one that failed)\n\n\
+The journal (ConfigMap kubectl-byocni in kube-system) and the Secret beside it hold all that is needed: it works from any machine."
+)]
+pub struct Args {
+    /// Go on with this version of the chart instead
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// Go on with this chart instead: a folder, a .tgz, a URL or oci://…
+    #[arg(long, value_name = "CHART")]
+    chart: Option<String>,
+    /// Where --version is looked for: a URL, oci://…, or a folder of charts
+    #[arg(long, value_name = "REPO", conflicts_with = "chart")]
+    repo: Option<String>,
+    /// How long the network may take to come up [default: as planned]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// Do it without asking
+    #[arg(short, long)]
+    yes: bool,
+    /// The format of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Reads the journal, shows where it stands, asks, goes on.
+pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
+    let signals = Signals::listen();
+    tokio::select! {
+        outcome = resumed(args, global, terminal, &signals) => outcome,
+        () = signals.asked(2) => {
+            terminal.leave_block();
+            terminal.say("left in the middle: kubectl byocni resume goes on, kubectl byocni abort takes it back");
+            Ok(Outcome::Interrupted)
+        }
+    }
+}
+
+async fn resumed(
+    args: &Args,
+    global: &Global,
+    terminal: &Terminal,
+    signals: &Signals,
+) -> Result<Outcome, Failure> {
+    terminal.fleeting("reading the journal …");
+    let read = Interrupted::read(global).await;
+    terminal.settle();
+    let Some(mut found) = read? else {
+        terminal.say("no change was interrupted here: there is nothing to resume");
+        return Ok(Outcome::Done);
+    };
+    terminal.say(&where_it_stands(&found.operation));
+    let helm = Helm::find(&Environment::read()).await;
+    let helm = changing::helm(&helm)?;
+    let charts = Charts::new(Some(helm))?;
+    let asked = Asked::default();
+    let source = match (&args.chart, &args.version, found.cni.and_then(|c| c.installing)) {
+        (Some(chart), _, _) => Some(ChartSource::chart(chart)?),
+        (None, Some(_), Some(installing)) => Some(ChartSource::of(installing, args.repo.as_deref())?),
+        (None, Some(_), None) => {
+            return Err(Failure::usage(
+                "--version alone does not say where the chart is",
+                "kubectl byocni resume --chart PATH|URL|oci://…",
+            ));
+        }
+        (None, None, _) => None,
+    };
+    let parts = match source {
+        Some(source) => {
+            let chart = charts.fetch(&source, args.version.as_deref()).await?;
+            found.operation.chart = JournaledChart {
+                name: chart.chart.name.clone(),
+                version: chart.chart.version.clone(),
+                digest: chart.chart.digest.clone(),
+            };
+            found.operation.phase = found.operation.phase.min(Phase::Helm);
+            found.parts_with(helm, chart, &asked).await?
+        }
+        None => found.parts(helm, &charts).await?,
+    };
+    if let Some(timeout) = args.timeout {
+        found.operation.gate_seconds = timeout.as_secs();
+    }
+    let version = parts.chart.chart.app_version.trim_start_matches('v').to_string();
+    let name = format!("{} {version}", found.name());
+    if !confirmed(
+        args.yes,
+        &format!("Go on with {name} on {}?", found.connection.context()),
+        terminal,
+    )? {
+        terminal.say("nothing was changed");
+        return Ok(Outcome::Refused);
+    }
+    let changed = outcome::Changed {
+        change: found.operation.change,
+        cni: found.name(),
+        version,
+        release: format!("{}/{}", found.operation.namespace, found.operation.release),
+    };
+    let head = format!("{} {name}", progressive(found.operation.change));
+    let watcher = Watcher::new(terminal, head, Duration::from_secs(found.operation.gate_seconds));
+    let tell = |event: &Event| watcher.see(event);
+    let job = Job {
+        connection: &found.connection,
+        helm,
+        target: &found.target,
+        expected: expected(&found.operation, found.cni, &parts.rendered, SETTLE),
+        operation: found.operation.clone(),
+        chart: &parts.chart.path,
+        definitions: &parts.definitions,
+        luggage: parts.luggage.clone(),
+        asked: &asked,
+        stop: signals.stop(),
+        tell: &tell,
+    };
+    let ended = change::resume(job).await;
+    watcher.end();
+    tell_end(&changed, &ended?, args.output, terminal)
+}

@@ -1,0 +1,208 @@
+//! What an interrupted change left: its journal, its chart and its values, put together again for `resume` and `abort`.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Failure, Outcome,
+    changing::{CHART, luggage},
+    global::Global,
+};
+use crate::{
+    core::{
+        cni::{self, Cni},
+        facts::{Asked, Facts},
+        journal::Operation,
+        manifest::Object,
+        plan::{Draft, Request, values},
+    },
+    io::{
+        change::{
+            journal::{self, Luggage},
+            planning::render,
+        },
+        charts::{Charts, Fetched},
+        cluster,
+        connection::Connection,
+        helm::{Helm, Target},
+    },
+};
+
+/// An interrupted change and where it was begun.
+pub struct Interrupted {
+    /// The cluster.
+    pub connection: Connection,
+    /// The same for helm.
+    pub target: Target,
+    /// What the journal says.
+    pub operation: Operation,
+    /// The CNI, where it is a known one.
+    pub cni: Option<&'static Cni>,
+    /// What the Secret holds; absent where it is gone.
+    pub luggage: Option<Luggage>,
+    /// The server's version, for charts that ask for one.
+    pub kubernetes: Option<String>,
+}
+
+/// Its parts, ready to be gone on with.
+pub struct Parts {
+    /// The chart.
+    pub chart: Fetched,
+    /// What it renders.
+    pub rendered: Vec<Object>,
+    /// Definitions that go first.
+    pub definitions: Vec<Object>,
+    /// What goes into the Secret again.
+    pub luggage: Luggage,
+}
+
+impl Interrupted {
+    /// Reads the journal; nothing where no change was interrupted.
+    ///
+    /// # Errors
+    /// Where the cluster cannot be reached or the journal cannot be read.
+    pub async fn read(global: &Global) -> Result<Option<Interrupted>, Failure> {
+        let flags = global.connection();
+        let connection = Connection::open(&flags).await?;
+        let book = journal::read(&connection)
+            .await
+            .map_err(crate::io::change::ChangeError::from)?;
+        let Some(operation) = book.journal.operation else {
+            return Ok(None);
+        };
+        let target = Target::of(&flags, Some(connection.context()), &operation.namespace)
+            .map_err(|e| Failure::new(e.to_string()))?;
+        let luggage = Luggage::fetch(&connection)
+            .await
+            .map_err(crate::io::change::ChangeError::from)?;
+        let capture = cluster::read(&connection, &Asked::default(), &|_, _, _| {}).await?;
+        Ok(Some(Interrupted {
+            cni: cni::ALL
+                .iter()
+                .copied()
+                .find(|c| c.id == operation.cni && c.installing.is_some()),
+            kubernetes: capture.server_version.as_ref().map(ToString::to_string),
+            connection,
+            target,
+            operation,
+            luggage,
+        }))
+    }
+
+    /// The parts as the Secret holds them, their bytes compared with what the journal says.
+    ///
+    /// # Errors
+    /// Where the Secret is gone or damaged, or the chart cannot be rendered.
+    pub async fn parts(&self, helm: &Helm, charts: &Charts<'_>) -> Result<Parts, Failure> {
+        let gone = |why: &str| Failure {
+            message: format!("the change cannot be gone on with: {why}"),
+            hint: Some(
+                "kubectl byocni abort takes it back, or give a chart: kubectl byocni resume --version X"
+                    .into(),
+            ),
+            outcome: Outcome::Refused,
+        };
+        let Some(kept) = &self.luggage else {
+            return Err(gone(
+                "the Secret kubectl-byocni in kube-system is gone, and with it chart and values",
+            ));
+        };
+        let Some(archive) = kept.archives.get(CHART) else {
+            return Err(gone("the Secret kubectl-byocni in kube-system holds no chart"));
+        };
+        let chart = charts.read(archive.clone(), "the journal's Secret")?;
+        if chart.chart.digest != self.operation.chart.digest {
+            return Err(gone(
+                "the chart in the Secret is not the one that the journal names (another digest)",
+            ));
+        }
+        let mut crd_charts = vec![];
+        for (name, archive) in kept.archives.iter().filter(|(name, _)| name.as_str() != CHART) {
+            let fetched = charts.read(archive.clone(), name)?;
+            if !self
+                .operation
+                .crd_charts
+                .iter()
+                .any(|c| c.digest == fetched.chart.digest)
+            {
+                return Err(gone(
+                    "a chart of definitions in the Secret is not one that the journal names",
+                ));
+            }
+            crd_charts.push(fetched);
+        }
+        self.put_together(helm, chart, &crd_charts, &kept.values, &kept.user_values)
+            .await
+    }
+
+    /// The parts with another chart: the user's values as they were, the cluster's looked up again.
+    ///
+    /// # Errors
+    /// Where the chart cannot be rendered.
+    pub async fn parts_with(&self, helm: &Helm, chart: Fetched, asked: &Asked) -> Result<Parts, Failure> {
+        let user_values = self.luggage.as_ref().map(|l| l.user_values.clone());
+        let user_values = user_values.unwrap_or_else(|| Value::Object(Map::new()));
+        let capture = cluster::read(&self.connection, asked, &|_, _, _| {}).await?;
+        let facts = Facts::of(&capture, asked);
+        let request = Request {
+            change: self.operation.change,
+            cni: self.cni,
+            pod_cidrs: self.operation.pools.clone(),
+            user_values: user_values.clone(),
+            namespace: Some(self.operation.namespace.clone()),
+            timeout: None,
+            take_ownership: self.operation.take_ownership,
+            assume_byocni: true,
+            no_rollback: self.operation.no_rollback,
+        };
+        let draft = values::draft(&facts, &chart.chart, &request);
+        self.put_together(helm, chart, &[], &draft.values, &user_values)
+            .await
+    }
+
+    async fn put_together(
+        &self,
+        helm: &Helm,
+        chart: Fetched,
+        crd_charts: &[Fetched],
+        values: &Value,
+        user_values: &Value,
+    ) -> Result<Parts, Failure> {
+        let draft = |values: Value| Draft {
+            namespace: self.operation.namespace.clone(),
+            release: self.operation.release.clone(),
+            values,
+            reasons: vec![],
+            pools: vec![],
+            masks: vec![],
+            findings: vec![],
+        };
+        let kubernetes = self.kubernetes.as_deref();
+        let failed = |error: crate::io::helm::HelmError| Failure {
+            message: error.to_string(),
+            hint: error.hint(),
+            outcome: Outcome::Failed,
+        };
+        let rendered = render(helm, &chart, &draft(values.clone()), kubernetes)
+            .await
+            .map_err(failed)?;
+        let mut definitions = vec![];
+        for crds in crd_charts {
+            let empty = draft(Value::Object(Map::new()));
+            definitions.extend(render(helm, crds, &empty, kubernetes).await.map_err(failed)?);
+        }
+        let luggage = luggage(&chart, crd_charts, values, user_values);
+        Ok(Parts {
+            chart,
+            rendered,
+            definitions,
+            luggage,
+        })
+    }
+
+    /// The CNI's name for people.
+    pub fn name(&self) -> String {
+        self.cni
+            .map_or(self.operation.cni.as_str(), |cni| cni.name)
+            .to_string()
+    }
+}
