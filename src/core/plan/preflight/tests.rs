@@ -161,7 +161,8 @@ fn the_same_version_with_the_same_values_is_nothing_to_do() {
 
 #[test]
 fn a_release_that_is_anything_else_is_in_the_way() {
-    let broken: [(fn(&mut Installed), &str, &str); 6] = [
+    type Broken = (fn(&mut Installed), &'static str, &'static str);
+    let broken: [Broken; 6] = [
         (
             |i| i.version = "1.18.12".into(),
             "deployed with version 1.18.12",
