@@ -542,3 +542,52 @@ fn the_admissions_enforcer_of_aks_keeps_webhooks_out_of_kube_system() {
     });
     assert_eq!(blocked(&elsewhere), ["webhook-blocks-change"]);
 }
+
+/// Calico's operator makes the agents in a namespace that the chart does not name, and AKS' enforcer leaves it alone.
+#[test]
+fn what_an_operator_makes_is_looked_at_too() {
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": "calico-system"}});
+    let case = |hook: Value| {
+        Case::on("fresh-aks")
+            .add(hook)
+            .add(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "engine", "namespace": "policy"}}))
+            .add(slice("10.244.1.9", false))
+            .with(|c| {
+                c.request.cni = Some(&cni::calico::CALICO);
+                c.chart = chart("tigera-operator", "v3.32.1");
+                if let Some(all) = &mut c.rendered {
+                    all.retain(|o| o.kind == "Deployment");
+                    all[0].name = "tigera-operator".into();
+                }
+            })
+    };
+    let hook = changed("namespaceSelector", selector);
+    assert_eq!(blocked(&case(hook.clone())), ["webhook-blocks-change"]);
+    assert!(
+        case(hook)
+            .says("webhook-blocks-change")
+            .contains("pods in calico-system")
+    );
+    let elsewhere = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
+    assert!(blocked(&case(changed("namespaceSelector", elsewhere))).is_empty());
+}
+
+/// The namespace that a chart makes is judged by the labels that the chart gives it.
+#[test]
+fn a_namespace_of_the_charts_has_the_charts_labels() {
+    let selector = json!({"matchExpressions": [{"key": "exempt", "operator": "DoesNotExist"}]});
+    let hook = changed("namespaceSelector", selector);
+    let with_label = |labels: Value| {
+        guarded("fresh-aks", hook.clone())
+            .add(slice("10.244.1.9", false))
+            .merge("Namespace", "kube-system", &json!({"metadata": {"labels": {"exempt": "yes"}}}))
+            .with(|c| {
+                let made = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "net", "labels": labels}});
+                let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "net"}});
+                let objects = [made, pod].map(|v| crate::core::manifest::Object::of(v).expect("an object"));
+                c.rendered.get_or_insert_default().extend(objects);
+            })
+    };
+    assert!(blocked(&with_label(json!({"exempt": "yes"}))).is_empty());
+    assert_eq!(blocked(&with_label(json!({}))), ["webhook-blocks-change"]);
+}
