@@ -32,8 +32,9 @@ fn a_virgin_cluster_is_not_refused() {
     assert!(blocked(&odd).is_empty(), "{:?}", odd.plan().findings);
 }
 
+/// Acceptance scenarios 2 and 3.
 #[test]
-fn a_managed_cni_is_refused_whatever_is_said() {
+fn scenario_02_a_managed_cni_is_refused_whatever_is_said() {
     for base in ["azure-cilium-managed", "kubenet"] {
         let case = Case::on(base).with(|c| {
             c.request.assume_byocni = true;
@@ -41,6 +42,15 @@ fn a_managed_cni_is_refused_whatever_is_said() {
         });
         assert_eq!(blocked(&case), ["managed-refused"], "{base}");
     }
+    let cns = json!({"apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": "azure-cns", "namespace": "kube-system"}, "status": {"desiredNumberScheduled": 3}});
+    let with_cns = Case::on("fresh-aks").add(cns);
+    assert_eq!(blocked(&with_cns), ["managed-refused"]);
+    assert!(
+        with_cns
+            .says("managed-refused")
+            .contains("DaemonSet kube-system/azure-cns")
+    );
     let says = Case::on("azure-cilium-managed").says("managed-refused");
     assert!(
         says.contains("kubernetes.azure.com/") || says.contains("azure-cns"),
@@ -48,8 +58,9 @@ fn a_managed_cni_is_refused_whatever_is_said() {
     );
 }
 
+/// Acceptance scenario 4, as DESIGN.md §3 has it.
 #[test]
-fn what_cannot_be_told_wants_a_word_of_the_users() {
+fn scenario_04_what_cannot_be_told_wants_a_word_of_the_users() {
     let ready = json!({"spec": {"taints": []}, "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]}});
     let doubtful = || Case::on("fresh-aks").merge("Node", "", &ready);
     assert_eq!(blocked(&doubtful()), ["byocni-unknown"]);
@@ -148,8 +159,9 @@ fn with_release(change: fn(&mut Installed)) -> Case {
     })
 }
 
+/// Acceptance scenario 52, its second half.
 #[test]
-fn the_same_version_with_the_same_values_is_nothing_to_do() {
+fn scenario_52_the_same_version_with_the_same_values_is_nothing_to_do() {
     let case = with_release(|_| {});
     let plan = case.plan();
     assert!(plan.nothing_to_do && !plan.blocked() && plan.steps.is_empty());
@@ -273,8 +285,9 @@ fn tainted(taints: Value) -> Case {
     Case::on("fresh-aks").merge("Node", "", &json!({"spec": {"taints": taints}}))
 }
 
+/// Acceptance scenario 18, for an install.
 #[test]
-fn an_operator_finds_a_node_or_the_plan_says_why_not() {
+fn scenario_18_an_operator_finds_a_node_or_the_plan_says_why_not() {
     let own = json!({"key": "dedicated", "value": "gpu", "effect": "NoSchedule"});
     assert_eq!(blocked(&tainted(json!([own]))), ["operator-unschedulable"]);
     assert!(
