@@ -147,6 +147,8 @@ pub struct Cni {
     pub resources: &'static [&'static Resource],
     /// The ConfigMap that its agents are configured by.
     pub config_map: Option<&'static str>,
+    /// Namespaces in which an operator of it makes workloads that no chart renders.
+    pub made_in: &'static [&'static str],
     /// Agents run on Linux only.
     pub linux_only: bool,
     /// The oldest kernel that it runs on, by the version that is installed (major, minor).
@@ -202,6 +204,7 @@ pub(crate) const PLAIN: Cni = Cni {
     taint: None,
     resources: &[],
     config_map: None,
+    made_in: &[],
     linux_only: true,
     oldest_kernel: |_| None,
     chart: None,

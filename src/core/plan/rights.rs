@@ -92,7 +92,7 @@ pub struct Wanted<'a> {
 /// that grant more than their maker has.
 pub fn needed(rendered: &[Object], wanted: &Wanted<'_>) -> Vec<Right> {
     let mut rights = BTreeSet::new();
-    let kinds = defined(rendered);
+    let kinds = defined(rendered.iter());
     for object in rendered.iter().filter(|o| is_installed(o)) {
         let (resource, namespaced) = resource(object, &kinds);
         let namespace = namespaced.then(|| object.namespace.as_deref().unwrap_or(wanted.namespace));
@@ -177,9 +177,10 @@ pub fn is_installed(object: &Object) -> bool {
 }
 
 /// Kind and group of custom resources whose definitions are rendered beside them: plural, and whether namespaced.
-type Defined = BTreeMap<(String, String), (String, bool)>;
+pub(super) type Defined = BTreeMap<(String, String), (String, bool)>;
 
-fn defined(rendered: &[Object]) -> Defined {
+/// The definitions among what is rendered.
+pub(super) fn defined<'o>(rendered: impl Iterator<Item = &'o Object>) -> Defined {
     let of = |object: &Object| {
         let text = |pointer: &str| Some(object.value.pointer(pointer)?.as_str()?.to_string());
         Some((
@@ -187,12 +188,12 @@ fn defined(rendered: &[Object]) -> Defined {
             (text("/spec/names/plural")?, text("/spec/scope")? == "Namespaced"),
         ))
     };
-    let definitions = rendered.iter().filter(|o| o.kind == "CustomResourceDefinition");
+    let definitions = rendered.filter(|o| o.kind == "CustomResourceDefinition");
     definitions.filter_map(of).collect()
 }
 
 /// The resource of an object as RBAC names it, and whether it lives in a namespace.
-fn resource(object: &Object, defined: &Defined) -> (String, bool) {
+pub(super) fn resource(object: &Object, defined: &Defined) -> (String, bool) {
     let key = (object.group().to_string(), object.kind.clone());
     if let Some((plural, namespaced)) = defined.get(&key) {
         return (plural.clone(), *namespaced);
@@ -235,7 +236,7 @@ const CLUSTER_WIDE: &[&str] = &[
 
 /// The plural of a kind by the rule that Kubernetes' own tools follow where they have no definition at hand
 /// (<https://github.com/kubernetes/apimachinery/blob/master/pkg/api/meta/restmapper.go>, UnsafeGuessKindToResource).
-pub fn plural(kind: &str) -> String {
+fn plural(kind: &str) -> String {
     let kind = kind.to_lowercase();
     if kind == "endpoints" {
         return kind;

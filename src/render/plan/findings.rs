@@ -45,11 +45,11 @@ fn in_full(plan: &Plan, finding: &Finding) -> bool {
     finding.severity != Severity::Info || forbids(plan, finding)
 }
 
-/// What else the plan says, one line each; in full where it is wide.
-pub fn infos(plan: &Plan, wide: bool, style: &Style) -> Vec<String> {
+/// What else the plan says: of these there are few, and they are why it is as it is, so none is cut.
+pub fn infos(plan: &Plan, style: &Style) -> Vec<String> {
     let infos = parted(plan).0.iter().filter(|f| !in_full(plan, f));
     infos
-        .flat_map(|f| brief(f, Mark::Info, Tone::Plain, wide, style))
+        .flat_map(|f| brief(f, Mark::Info, Tone::Plain, true, style))
         .collect()
 }
 

@@ -2,14 +2,11 @@
 
 use std::fmt::Write;
 
-use super::{State, findings, kinds, place, pools, shown};
+use super::{State, findings, place, shown, subjects};
 use crate::core::{
     code::Severity,
     finding::Finding,
-    plan::{
-        Plan,
-        assemble::{span, title},
-    },
+    plan::{Plan, assemble::title},
 };
 use crate::render::{
     Style, humanize,
@@ -102,47 +99,8 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
 }
 
 fn about(plan: &Plan, e: &dyn Fn(&str) -> String, out: &mut String) -> std::fmt::Result {
-    let (platform, byocni) = plan.platform;
-    let version = plan.kubernetes_version.as_deref().unwrap_or("version not known");
-    let chart = &plan.chart;
-    let mut rows = vec![
-        (
-            "Cluster",
-            format!(
-                "{} {version}, BYOCNI {byocni}, {} of {} nodes ready",
-                humanize::platform(platform),
-                plan.nodes.1,
-                plan.nodes.0
-            ),
-        ),
-        (
-            "Chart",
-            format!(
-                "{} {} from {}, {}",
-                chart.name, chart.version, chart.source, chart.digest
-            ),
-        ),
-    ];
-    for crds in &plan.crd_charts {
-        rows.push((
-            "CRDs first",
-            format!("{} {}, {}", crds.name, crds.version, crds.digest),
-        ));
-    }
-    rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
-    let pools = pools(plan);
-    if !pools.is_empty() {
-        rows.push(("Pod CIDR", pools.join(", ")));
-    }
-    rows.extend(kinds(plan).map(|kinds| ("Creates", kinds)));
-    if !plan.nothing_to_do {
-        rows.push((
-            "Gate",
-            format!("at most {} ({})", span(plan.gate.timeout), plan.gate.reason),
-        ));
-    }
     writeln!(out, "| | |\n|---|---|")?;
-    for (label, text) in rows {
+    for (label, text) in subjects(plan, &str::to_string) {
         writeln!(out, "| {label} | {} |", e(&text))?;
     }
     Ok(())

@@ -10,9 +10,13 @@ mod tests;
 
 use serde_json::Value;
 
-use super::{Format, Style, humanize::plural, line::clean};
+use super::{
+    Format, Style,
+    humanize::{self, plural},
+    line::clean,
+};
 use crate::core::{
-    plan::{Plan, PlannedValue},
+    plan::{Plan, PlannedValue, assemble::span},
     text::Text,
 };
 
@@ -97,6 +101,65 @@ fn bare(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Whether nodes could not be read, so that their number says nothing.
+fn unread(plan: &Plan) -> bool {
+    plan.nodes.0 == 0 && !plan.incomplete.is_empty()
+}
+
+/// What the change is made of: a label and its text; `digest` says how much of a digest is shown.
+fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
+    let (platform, byocni) = plan.platform;
+    let version = plan.kubernetes_version.as_deref().unwrap_or("version not known");
+    let nodes = match unread(plan) {
+        true => "nodes not read".to_string(),
+        false => format!("{} of {} nodes ready", plan.nodes.1, plan.nodes.0),
+    };
+    let chart = &plan.chart;
+    let mut rows = vec![
+        (
+            "Cluster",
+            format!(
+                "{} {version}, BYOCNI {byocni}, {nodes}",
+                humanize::platform(platform)
+            ),
+        ),
+        (
+            "Chart",
+            format!(
+                "{} {} from {}, {}",
+                chart.name,
+                chart.version,
+                chart.source,
+                digest(&chart.digest)
+            ),
+        ),
+    ];
+    for crds in &plan.crd_charts {
+        rows.push((
+            "CRDs first",
+            format!("{} {}, {}", crds.name, crds.version, digest(&crds.digest)),
+        ));
+    }
+    rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
+    let pools = pools(plan);
+    if !pools.is_empty() {
+        rows.push(("Pod CIDR", pools.join(", ")));
+    }
+    if plan.nothing_to_do {
+        return rows;
+    }
+    rows.extend(kinds(plan).map(|kinds| ("Creates", kinds)));
+    // A limit that was reckoned from nodes that nobody saw is none.
+    if !unread(plan) {
+        let gate = &plan.gate;
+        rows.push((
+            "Gate",
+            format!("at most {} ({})", span(gate.timeout), gate.reason),
+        ));
+    }
+    rows
 }
 
 /// Where the plan is for: the context, or a file.

@@ -1,6 +1,6 @@
 //! The plan as a page: what first, what stands against it in the middle, whether it may begin last.
 
-use super::{State, findings, kinds, place, pools, shown};
+use super::{State, findings, place, shown, subjects, unread};
 use crate::core::plan::{
     Plan,
     assemble::{span, title},
@@ -8,7 +8,7 @@ use crate::core::plan::{
 use crate::render::{
     Style,
     grid::{self, Column},
-    humanize::{self, plural},
+    humanize::plural,
     line::{Line, clean, clip, width, wrap},
     theme::{self, Mark, Tone},
     verdict,
@@ -33,14 +33,9 @@ pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
         blocks.push(steps(plan, style));
     }
     blocks.push(findings::own(plan, wide, style));
-    blocks.push(
-        [
-            findings::infos(plan, wide, style),
-            findings::before(plan, wide, style),
-            findings::skipped(plan, wide, style),
-        ]
-        .concat(),
-    );
+    blocks.push(findings::infos(plan, style));
+    blocks.push(findings::before(plan, wide, style));
+    blocks.push(findings::skipped(plan, wide, style));
     blocks.push(closing(plan, state, style));
     blocks.retain(|block| !block.is_empty());
     let blocks: Vec<String> = blocks.iter().map(|block| block.join("\n")).collect();
@@ -49,7 +44,10 @@ pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
 
 /// `Install Cilium 1.19.6 on aks-prod: 3 nodes`.
 fn headline(plan: &Plan, style: &Style) -> String {
-    let nodes = plural(plan.nodes.0, "node");
+    let nodes = match unread(plan) {
+        true => "nodes not read".to_string(),
+        false => plural(plan.nodes.0, "node"),
+    };
     let text = clean(&format!("{} {}: {nodes}", title(plan), place(plan)), style);
     let line = Line::marked(mark(State::of(plan)), style);
     let room = line.room(style);
@@ -66,51 +64,7 @@ fn mark(state: State) -> Mark {
 
 /// What the change is made of, one subject a line.
 fn about(plan: &Plan, style: &Style) -> Vec<String> {
-    let (name, byocni) = plan.platform;
-    let version = plan.kubernetes_version.as_deref().unwrap_or("version not known");
-    let chart = &plan.chart;
-    let mut rows = vec![
-        (
-            "Cluster",
-            format!(
-                "{} {version}, BYOCNI {byocni}, {} of {} nodes ready",
-                humanize::platform(name),
-                plan.nodes.1,
-                plan.nodes.0
-            ),
-        ),
-        (
-            "Chart",
-            format!(
-                "{} {} from {}, {}",
-                chart.name,
-                chart.version,
-                chart.source,
-                digest(&chart.digest)
-            ),
-        ),
-    ];
-    for crds in &plan.crd_charts {
-        rows.push((
-            "CRDs first",
-            format!("{} {}, {}", crds.name, crds.version, digest(&crds.digest)),
-        ));
-    }
-    rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
-    let pools = pools(plan);
-    if !pools.is_empty() {
-        rows.push(("Pod CIDR", pools.join(", ")));
-    }
-    if let Some(kinds) = kinds(plan) {
-        rows.push(("Creates", kinds));
-    }
-    let gate = &plan.gate;
-    if !plan.nothing_to_do {
-        rows.push((
-            "Gate",
-            format!("at most {} ({})", span(gate.timeout), gate.reason),
-        ));
-    }
+    let rows = subjects(plan, &digest);
     rows.iter()
         .flat_map(|(label, text)| labelled(label, LABEL, text, style))
         .collect()
@@ -135,41 +89,60 @@ fn labelled(label: &str, columns: usize, text: &str, style: &Style) -> Vec<Strin
     lines.collect()
 }
 
-/// Every value with its reason: a table where that fits whole, else a value a paragraph. A pool that was cut short, or
-/// a reason, would be no use.
+/// The narrowest column for reasons beside their values.
+const REASON: usize = 36;
+
+/// Every value with its reason: a table where there is room for reasons beside the values, else a value a paragraph.
+/// Nothing is cut: half a pool or half a reason would be of no use.
 fn values(plan: &Plan, style: &Style) -> Vec<String> {
-    const COLUMNS: [Column; 4] = [
-        Column::new("VALUE", 3, 8),
-        Column::new("IS", 3, 8),
-        Column::new("FROM", 3, 7),
-        Column::new("WHY", 3, 8),
-    ];
+    const HEADS: [&str; 4] = ["VALUE", "IS", "FROM", "WHY"];
     if plan.values.is_empty() {
         return Vec::new();
     }
-    let rows: Vec<Vec<String>> = plan
+    let rows: Vec<[String; 4]> = plan
         .values
         .iter()
-        .map(|v| {
-            [&v.key, &shown(v), v.origin.as_str(), &v.reason]
-                .map(|cell| clean(cell, style))
-                .to_vec()
+        .map(|v| [&v.key, &shown(v), v.origin.as_str(), &v.reason].map(|cell| clean(cell, style)))
+        .collect();
+    let widths: Vec<usize> = (0..3)
+        .map(|at| {
+            let cells = rows.iter().map(|r| width(&r[at]));
+            cells.chain([width(HEADS[at])]).max().unwrap_or(0) + 2
         })
         .collect();
-    let widest = |at: usize| rows.iter().map(|r| width(&r[at])).max().unwrap_or(0);
-    let natural: usize = (0..COLUMNS.len()).map(|at| widest(at) + 2).sum();
-    let room = style.width.saturating_sub(theme::margin(style));
-    if natural <= room {
-        return section(&COLUMNS, &rows, style);
+    let used = theme::margin(style) + widths.iter().sum::<usize>();
+    let room = style.width.saturating_sub(used);
+    if room < REASON {
+        return rows.iter().flat_map(|row| value(row, style)).collect();
     }
-    rows.iter().flat_map(|row| value(row, style)).collect()
+    let left = |row: &[&str]| -> String {
+        let cells = row.iter().zip(&widths);
+        cells
+            .map(|(cell, to)| format!("{cell}{}", " ".repeat(to.saturating_sub(width(cell)))))
+            .collect()
+    };
+    let mut lines = vec![
+        Line::indented(style)
+            .with(Tone::Dim, left(&HEADS[..3]))
+            .with(Tone::Dim, HEADS[3])
+            .paint(style),
+    ];
+    for [key, is, from, why] in &rows {
+        for (at, piece) in wrap(why, room, room).into_iter().enumerate() {
+            let cells = if at == 0 { [&**key, is, from] } else { [""; 3] };
+            lines.push(
+                Line::indented(style)
+                    .with(Tone::Plain, left(&cells))
+                    .with(Tone::Dim, piece)
+                    .paint(style),
+            );
+        }
+    }
+    lines
 }
 
 /// One value on lines of its own: `key=value`, and below it whose it is and why.
-fn value(row: &[String], style: &Style) -> Vec<String> {
-    let [key, value, origin, reason] = row else {
-        return Vec::new();
-    };
+fn value([key, value, origin, reason]: &[String; 4], style: &Style) -> Vec<String> {
     let room = style.width.saturating_sub(theme::margin(style)).max(1);
     let hang = |indent: usize, tone: Tone, text: &str| -> Vec<String> {
         let room = room.saturating_sub(indent).max(1);

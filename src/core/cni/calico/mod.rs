@@ -103,6 +103,8 @@ pub static CALICO: Cni = Cni {
         &TIGERA_STATUSES,
     ],
     config_map: Some("calico-config"),
+    // docs.tigera.io: the operator's own namespace holds nothing but the operator.
+    made_in: &["calico-system"],
     // docs.tigera.io, system requirements of 3.30 and later.
     oldest_kernel: |_| Some((5, 10)),
     chart: Some("tigera-operator"),

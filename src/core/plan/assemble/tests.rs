@@ -29,8 +29,9 @@ fn an_ordinary_cluster_is_planned() {
     assert!(before.contains(&"cni-missing"), "{before:?}");
 }
 
+/// Acceptance scenario 52.
 #[test]
-fn the_same_inputs_give_the_same_plan() {
+fn scenario_52_the_same_inputs_give_the_same_plan() {
     let case = || Case::on("fresh-aks").with(|c| c.surroundings.denied = vec!["get pods".into()]);
     assert_eq!(format!("{:?}", case().plan()), format!("{:?}", case().plan()));
 }

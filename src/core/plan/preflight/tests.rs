@@ -32,8 +32,9 @@ fn a_virgin_cluster_is_not_refused() {
     assert!(blocked(&odd).is_empty(), "{:?}", odd.plan().findings);
 }
 
+/// Acceptance scenarios 2 and 3.
 #[test]
-fn a_managed_cni_is_refused_whatever_is_said() {
+fn scenario_02_a_managed_cni_is_refused_whatever_is_said() {
     for base in ["azure-cilium-managed", "kubenet"] {
         let case = Case::on(base).with(|c| {
             c.request.assume_byocni = true;
@@ -41,6 +42,15 @@ fn a_managed_cni_is_refused_whatever_is_said() {
         });
         assert_eq!(blocked(&case), ["managed-refused"], "{base}");
     }
+    let cns = json!({"apiVersion": "apps/v1", "kind": "DaemonSet",
+        "metadata": {"name": "azure-cns", "namespace": "kube-system"}, "status": {"desiredNumberScheduled": 3}});
+    let with_cns = Case::on("fresh-aks").add(cns);
+    assert_eq!(blocked(&with_cns), ["managed-refused"]);
+    assert!(
+        with_cns
+            .says("managed-refused")
+            .contains("DaemonSet kube-system/azure-cns")
+    );
     let says = Case::on("azure-cilium-managed").says("managed-refused");
     assert!(
         says.contains("kubernetes.azure.com/") || says.contains("azure-cns"),
@@ -48,8 +58,9 @@ fn a_managed_cni_is_refused_whatever_is_said() {
     );
 }
 
+/// Acceptance scenario 4, as DESIGN.md §3 has it.
 #[test]
-fn what_cannot_be_told_wants_a_word_of_the_users() {
+fn scenario_04_what_cannot_be_told_wants_a_word_of_the_users() {
     let ready = json!({"spec": {"taints": []}, "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]}});
     let doubtful = || Case::on("fresh-aks").merge("Node", "", &ready);
     assert_eq!(blocked(&doubtful()), ["byocni-unknown"]);
@@ -148,8 +159,9 @@ fn with_release(change: fn(&mut Installed)) -> Case {
     })
 }
 
+/// Acceptance scenario 52, its second half.
 #[test]
-fn the_same_version_with_the_same_values_is_nothing_to_do() {
+fn scenario_52_the_same_version_with_the_same_values_is_nothing_to_do() {
     let case = with_release(|_| {});
     let plan = case.plan();
     assert!(plan.nothing_to_do && !plan.blocked() && plan.steps.is_empty());
@@ -161,7 +173,8 @@ fn the_same_version_with_the_same_values_is_nothing_to_do() {
 
 #[test]
 fn a_release_that_is_anything_else_is_in_the_way() {
-    let broken: [(fn(&mut Installed), &str, &str); 6] = [
+    type Broken = (fn(&mut Installed), &'static str, &'static str);
+    let broken: [Broken; 6] = [
         (
             |i| i.version = "1.18.12".into(),
             "deployed with version 1.18.12",
@@ -272,8 +285,9 @@ fn tainted(taints: Value) -> Case {
     Case::on("fresh-aks").merge("Node", "", &json!({"spec": {"taints": taints}}))
 }
 
+/// Acceptance scenario 18, for an install.
 #[test]
-fn an_operator_finds_a_node_or_the_plan_says_why_not() {
+fn scenario_18_an_operator_finds_a_node_or_the_plan_says_why_not() {
     let own = json!({"key": "dedicated", "value": "gpu", "effect": "NoSchedule"});
     assert_eq!(blocked(&tainted(json!([own]))), ["operator-unschedulable"]);
     assert!(
@@ -540,4 +554,53 @@ fn the_admissions_enforcer_of_aks_keeps_webhooks_out_of_kube_system() {
         }
     });
     assert_eq!(blocked(&elsewhere), ["webhook-blocks-change"]);
+}
+
+/// Calico's operator makes the agents in a namespace that the chart does not name, and AKS' enforcer leaves it alone.
+#[test]
+fn what_an_operator_makes_is_looked_at_too() {
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": "calico-system"}});
+    let case = |hook: Value| {
+        Case::on("fresh-aks")
+            .add(hook)
+            .add(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "engine", "namespace": "policy"}}))
+            .add(slice("10.244.1.9", false))
+            .with(|c| {
+                c.request.cni = Some(&cni::calico::CALICO);
+                c.chart = chart("tigera-operator", "v3.32.1");
+                if let Some(all) = &mut c.rendered {
+                    all.retain(|o| o.kind == "Deployment");
+                    all[0].name = "tigera-operator".into();
+                }
+            })
+    };
+    let hook = changed("namespaceSelector", selector);
+    assert_eq!(blocked(&case(hook.clone())), ["webhook-blocks-change"]);
+    assert!(
+        case(hook)
+            .says("webhook-blocks-change")
+            .contains("pods in calico-system")
+    );
+    let elsewhere = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
+    assert!(blocked(&case(changed("namespaceSelector", elsewhere))).is_empty());
+}
+
+/// The namespace that a chart makes is judged by the labels that the chart gives it.
+#[test]
+fn a_namespace_of_the_charts_has_the_charts_labels() {
+    let selector = json!({"matchExpressions": [{"key": "exempt", "operator": "DoesNotExist"}]});
+    let hook = changed("namespaceSelector", selector);
+    let with_label = |labels: Value| {
+        guarded("fresh-aks", hook.clone())
+            .add(slice("10.244.1.9", false))
+            .merge("Namespace", "kube-system", &json!({"metadata": {"labels": {"exempt": "yes"}}}))
+            .with(|c| {
+                let made = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "net", "labels": labels}});
+                let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "net"}});
+                let objects = [made, pod].map(|v| crate::core::manifest::Object::of(v).expect("an object"));
+                c.rendered.get_or_insert_default().extend(objects);
+            })
+    };
+    assert!(blocked(&with_label(json!({"exempt": "yes"}))).is_empty());
+    assert_eq!(blocked(&with_label(json!({}))), ["webhook-blocks-change"]);
 }

@@ -11,7 +11,7 @@ use crate::core::{
     codes::change::{WEBHOOK_AT_RISK, WEBHOOK_BLOCKS_CHANGE},
     facts::{Facts, Ready},
     finding::{Finding, Subject},
-    plan::rights::plural,
+    plan::rights,
     text::Text,
     words,
 };
@@ -157,21 +157,29 @@ fn created(look: &Look<'_>) -> Vec<Created> {
             all.push(new("apps", "replicasets".into(), namespace, labels));
         }
     }
+    // What an operator makes once it runs; which labels that has is its own affair.
+    let rendered_agents = look.workloads.iter().any(|(o, _)| o.kind == "DaemonSet");
+    let made_in = look.cni.map_or(&[][..], |c| c.made_in);
+    for namespace in made_in.iter().filter(|_| !rendered_agents) {
+        for (group, resource) in [("", "pods"), ("apps", "daemonsets"), ("apps", "deployments")] {
+            all.push(new(group, resource.into(), Some(namespace), Map::new()));
+        }
+    }
+    let kinds = rights::defined(look.rendered.iter().flatten().copied());
     for object in look.rendered.iter().flatten() {
         let labels = object
             .value
             .pointer("/metadata/labels")
             .and_then(|l| serde_json::from_value::<Map>(l.clone()).ok());
-        // The namespace of what has none of its own is the release's, which is wrong for kinds without one: those are
-        // then judged by that namespace's selector, and match more webhooks than they would.
+        let (resource, namespaced) = rights::resource(object, &kinds);
         let namespace = match object.kind.as_str() {
-            kind if kind.starts_with("Cluster") || kind == "CustomResourceDefinition" => None,
+            // A namespace is selected by its own labels.
             "Namespace" => Some(object.name.as_str()),
-            _ => Some(look.namespace_of(object)),
+            _ => namespaced.then(|| look.namespace_of(object)),
         };
         all.push(new(
             object.group(),
-            plural(&object.kind),
+            resource,
             namespace,
             labels.unwrap_or_default(),
         ));
@@ -195,7 +203,7 @@ fn asked<'c>(
         }
         let mut asked = match &thing.namespace {
             None => Asked::Surely,
-            Some(namespace) => in_namespace(facts, configuration, webhook, namespace)?,
+            Some(namespace) => in_namespace(facts, configuration, webhook, namespace, created)?,
         };
         // What is written in CEL can leave anything out.
         if !webhook.match_conditions.is_empty() {
@@ -238,6 +246,7 @@ fn in_namespace(
     configuration: &WebhookConfiguration,
     webhook: &Webhook,
     namespace: &str,
+    created: &[Created],
 ) -> Option<Asked> {
     let capture = facts.capture;
     // AKS' admissions enforcer keeps every webhook out of kube-system, unless told not to
@@ -253,7 +262,12 @@ fn in_namespace(
         .iter()
         .find(|n| n.meta.name == *namespace)
         .map(|n| n.meta.labels.clone());
-    let mut labels = known.clone().unwrap_or_default();
+    // One that the chart makes has the labels that the chart gives it.
+    let made = || {
+        let own = |c: &&Created| c.resource == "namespaces" && c.namespace.as_deref() == Some(namespace);
+        created.iter().find(own).map(|c| c.labels.clone())
+    };
+    let mut labels = known.clone().or_else(made).unwrap_or_default();
     labels
         .entry(Text::new(NAME_LABEL))
         .or_insert_with(|| Text::new(namespace));
