@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     clusters::{
-        ControlPlane, FakeKubelet, Options, aks, helm, kubeadm, real_nodes, required_or_skip,
+        ControlPlane, FakeKubelet, Objects, Options, aks, helm, kubeadm, real_nodes, required_or_skip,
     },
     plugin,
 };
@@ -156,10 +156,15 @@ impl Story {
 
     /// The installer's writes so far, as `verb uri`: reviews store nothing, and a dry run keeps nothing.
     pub fn writes(&self) -> Vec<String> {
+        self.writes_of(INSTALLER)
+    }
+
+    /// The same of somebody else.
+    pub fn writes_of(&self, user: &str) -> Vec<String> {
         let log = std::fs::read_to_string(self.plane.dir().join("audit.log")).expect("the audit log");
         assert!(log.contains("system:"), "the log holds the writes of others");
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let own = lines.filter(|event| event["user"]["username"] == INSTALLER);
+        let own = lines.filter(|event| event["user"]["username"] == user);
         own.filter_map(|event| {
             let (verb, uri) = (event["verb"].as_str()?, event["requestURI"].as_str()?);
             let counts = !uri.contains("dryRun=All") && !uri.contains("reviews");
@@ -233,10 +238,6 @@ impl Story {
             .get("/api/v1/namespaces/kube-system/configmaps/kubectl-byocni")
     }
 
-    /// Waits until the plugin says this on standard error.
-    pub fn wait_for_pods(&self, what: &str, holds: impl Fn(&Value) -> bool) {
-        self.plane.wait_for(what, SOON, KUBE_SYSTEM, holds);
-    }
 }
 
 impl Ran {
@@ -297,4 +298,22 @@ pub fn is_ready(object: &Value) -> bool {
 /// The name of the `number`th of so many nodes of AKS.
 pub fn node_name(number: usize, of: usize) -> String {
     name(&aks::nodes(of)[number]).to_owned()
+}
+
+/// Taints a node, as an administrator does.
+pub fn taint(plane: &ControlPlane, node: &str, taint: &Value) {
+    let path = format!("{NODES}/{node}");
+    plane.wait_for("a node is tainted", SOON, &path, |object| {
+        let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        if taints.iter().any(|t| t["key"] == taint["key"]) {
+            return true;
+        }
+        taints.push(taint.clone());
+        let version = &object["metadata"]["resourceVersion"];
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
+        // A conflict is tried again: the node's own controllers write taints too.
+        let path = &path;
+        let _ = plane.ask(|client| async move { Objects::new(client).merge(path, &patch).await });
+        false
+    });
 }
