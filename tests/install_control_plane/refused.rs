@@ -194,13 +194,13 @@ fn scenario_39_rights_are_missing_before_the_first_write() {
     let (viewer, reader) = (bind("view", "viewer"), bind("kubectl-byocni-reader", "reader"));
     let arguments = story.installing(&["cilium", "--pod-cidr", "10.244.0.0/16"]);
     // Rights take a moment to be known.
-    let reviews = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
+    let reviews = &json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
         "user": "reader", "resourceAttributes": {"verb": "list", "resource": "nodes"}}});
     let end = std::time::Instant::now() + SOON;
     loop {
         let answer = story.plane.ask(|client| async move {
             let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-            Objects::new(client).create(path, &reviews).await
+            Objects::new(client).create(path, reviews).await
         });
         if answer.is_ok_and(|review| review.is_some_and(|r| r["status"]["allowed"] == true)) {
             break;
