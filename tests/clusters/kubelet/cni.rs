@@ -347,10 +347,8 @@ async fn flannel(
 pub async fn started(shared: &Shared, pod: &Pod) {
     let runs = |name: &str| pod.spec.containers.iter().any(|container| container.name == name);
     if runs("cilium-operator") {
-        let _ = shared
-            .definitions
-            .get_or_try_init(|| cilium_definitions(&shared.objects))
-            .await;
+        // Each time that it starts: somebody may have removed them.
+        let _ = cilium_definitions(&shared.objects).await;
     }
     if runs("tigera-operator") {
         tokio::spawn(tigera::play(shared.objects.clone()));
