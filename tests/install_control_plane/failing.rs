@@ -122,7 +122,10 @@ fn one_bad_node_of_fifty_does_not_cut_off_the_others() {
 fn five_hundred_nodes_are_installed() {
     let Some(story) = Story::aks(500, 4) else { return };
     story.kubelet.set_everywhere(Which::Agent, Behaviour::Slow(Duration::from_secs(3)));
-    story.install(&["cilium", "--version", "1.19"]).expect(0, &["DONE"]);
+    // kube-proxy's 10.244.0.0/16 has blocks for 256 of them.
+    story
+        .install(&["cilium", "--version", "1.19", "--pod-cidr", "10.240.0.0/13"])
+        .expect(0, &["DONE"]);
     assert_eq!(agents_up(&story), 500);
     story.status().expect("healthy", 0, &[]);
 }

@@ -340,7 +340,7 @@ impl Planner<'_> {
         let needed = rights::needed(rendered.unwrap_or_default(), &wanted);
         match cluster::rights::denied(live.connection, &needed).await {
             Ok(denied) => surroundings.denied = denied,
-            Err(error) => surroundings.skipped.push(("rights".into(), error.to_string())),
+            Err(error) => surroundings.unread.push(format!("rights ({error})")),
         }
         match lock::living_holder(live.connection).await {
             Ok(Some(holder)) => surroundings.findings.push(Finding::new(
@@ -353,11 +353,9 @@ impl Planner<'_> {
                 Ok(book) => surroundings
                     .findings
                     .extend(book.journal.operation.as_ref().map(interrupted)),
-                Err(error) => surroundings
-                    .skipped
-                    .push(("earlier changes".into(), error.to_string())),
+                Err(error) => surroundings.unread.push(error.to_string()),
             },
-            Err(error) => surroundings.skipped.push(("the lock".into(), error.to_string())),
+            Err(error) => surroundings.unread.push(format!("the lock ({error})")),
         }
         if surroundings.denied.is_empty() {
             surroundings
@@ -382,9 +380,9 @@ impl Planner<'_> {
         };
         let release = helm.release(&target, &draft.release, None);
         let unread = |surroundings: &mut Surroundings, error: HelmError| {
-            surroundings.skipped.push((
-                format!("release {}/{}", draft.namespace, draft.release),
-                error.to_string(),
+            surroundings.unread.push(format!(
+                "release {}/{} ({error})",
+                draft.namespace, draft.release
             ));
         };
         let newest = match release.history().await {

@@ -408,10 +408,8 @@ pub async fn taint(objects: &Objects, node: &Value, wanted: bool) -> Result<(), 
 pub async fn started(shared: &Shared, pod: &Pod) {
     let runs = |name: &str| pod.spec.containers.iter().any(|container| container.name == name);
     if runs("cilium-operator") {
-        let _ = shared
-            .definitions
-            .get_or_try_init(|| cilium_definitions(&shared.objects))
-            .await;
+        // Each time that it starts: somebody may have removed them.
+        let _ = cilium_definitions(&shared.objects).await;
         tokio::spawn(cilium_operator(
             shared.objects.clone(),
             pod.metadata.namespace.clone(),
