@@ -222,16 +222,19 @@ async fn list<T: serde::de::DeserializeOwned>(
     Ok(list.items.unwrap_or_default())
 }
 
-/// Definitions of the CNI's groups, and those that were applied for it, that were not there before.
+/// Definitions of the CNI's groups, and those that its charts brought, that were not there before.
 async fn definitions_since(job: &Job<'_>) -> Result<Vec<String>, RequestError> {
     let groups = job.expected.cni.map_or(&[][..], |cni| cni.groups);
-    let applied: BTreeSet<&str> = job.definitions.iter().map(|o| o.name.as_str()).collect();
+    let brought = job.operation.defines.iter().map(String::as_str);
+    let brought: BTreeSet<&str> = brought
+        .chain(job.definitions.iter().map(|o| o.name.as_str()))
+        .collect();
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
     let all: Vec<Crd> = list(job.connection, path, metadata).await?;
     let names = all.into_iter().map(|crd| crd.meta.name.to_string());
     let ours = |name: &String| {
-        applied.contains(name.as_str()) || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
+        brought.contains(name.as_str()) || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
     };
     let before = &job.operation.before.crds;
     Ok(names

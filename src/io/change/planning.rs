@@ -1,7 +1,7 @@
 //! From what the user asks for to a plan: the capture, the chart, what helm renders, what the server allows. Nothing is
 //! judged here; what goes wrong on the way becomes a finding of the plan, so that a refused plan says all of it at once.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -427,10 +427,12 @@ impl Planned {
             digest: chart.digest.clone(),
         };
         let groups = request.cni.map_or(&[][..], |cni| cni.groups);
-        let defined: Vec<&str> = self.definitions.iter().map(|o| o.name.as_str()).collect();
+        let all = self.rendered.iter().flatten().chain(&self.definitions);
+        let defined = all.filter(|o| o.kind == "CustomResourceDefinition");
+        let defines: BTreeSet<&str> = defined.map(|o| o.name.as_str()).collect();
         let crds = capture.crds.iter().map(|crd| crd.meta.name.to_string());
         let crds = crds.filter(|name| {
-            defined.contains(&name.as_str())
+            defines.contains(name.as_str())
                 || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
         });
         let taint = request.cni.and_then(|cni| cni.taint);
@@ -455,6 +457,7 @@ impl Planned {
                 digest: self.plan.chart.digest.clone(),
             },
             crd_charts: self.crd_charts.iter().map(|f| journaled(&f.chart)).collect(),
+            defines: defines.iter().map(ToString::to_string).collect(),
             pools: self.draft.pools.clone(),
             gate_seconds: self.plan.gate.timeout.as_secs(),
             take_ownership: request.take_ownership,
