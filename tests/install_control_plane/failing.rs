@@ -127,7 +127,10 @@ fn five_hundred_nodes_are_installed() {
         .install(&["cilium", "--version", "1.19", "--pod-cidr", "10.240.0.0/13"])
         .expect(0, &["DONE"]);
     assert_eq!(agents_up(&story), 500);
-    story.status().expect("healthy", 0, &[]);
+    // kube-proxy was told of the smaller range.
+    story
+        .status()
+        .expect("healthy", 0, &["warning kube-proxy-cidr-mismatch"]);
 }
 
 /// Agents that take long, a node that joins and one that leaves meanwhile: none of it is a failure.

@@ -112,7 +112,7 @@ fn what_was_applied_by_hand_is_taken_over() {
         story.install(&["cilium", "--version", "1.19"]).expect(4, &["ownership-conflict", "--take-ownership"]);
         assert_eq!(story.writes(), [] as [String; 0]);
         let ran = story.install(&["cilium", "--version", "1.19", "--take-ownership"]);
-        ran.expect(0, &["ownership-taken", "DONE"]);
+        ran.expect(0, &["its objects become part of kube-system/cilium", "DONE"]);
         assert_eq!(story.helm(&["list", "-n", "kube-system", "-q"]).trim(), "cilium");
         assert_eq!(agents(&story), before, "no pod was replaced");
         story.status().expect("healthy", 0, &[]);
