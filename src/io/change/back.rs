@@ -92,6 +92,7 @@ pub async fn take(job: &Job<'_>, mut held: Held, because: Finding) -> Result<End
         return Ok(Ended::Stopped { phase: Phase::Back });
     }
     if left.is_empty() {
+        tell_of_hanging(job).await;
         held.end().await.map_err(|error| error.midway(Phase::Back))?;
     } else {
         // The journal stays: `abort` tries again.
@@ -389,6 +390,10 @@ async fn still_there(job: &Job<'_>, lock: &Lock) -> Vec<String> {
         Ok(nodes) => left.push(format!("the start-up taint on {}", nodes.join(", "))),
         Err(error) => left.push(format!("the start-up taint on nodes: {error}")),
     }
+    let hanging = hanging(job).await;
+    if !hanging.is_empty() && silent_apis(job.connection).await.is_empty() {
+        left.extend(hanging.iter().map(|name| format!("namespace {name}")));
+    }
     if !job.operation.before.namespace {
         let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
         match job.connection.get(&path, "application/json").await {
@@ -398,6 +403,35 @@ async fn still_there(job: &Job<'_>, lock: &Lock) -> Vec<String> {
         }
     }
     left
+}
+
+/// Namespaces that the CNI's operator made and that are being deleted: they go with the objects that it was told by.
+async fn hanging(job: &Job<'_>) -> Vec<&'static str> {
+    let mut hanging = vec![];
+    for name in job.expected.cni.map_or(&[][..], |cni| cni.made_in) {
+        let path = format!("/api/v1/namespaces/{name}");
+        let read = job.connection.get(&path, "application/json").await;
+        if read.is_ok_and(|body| is_ending(&body)) {
+            hanging.push(*name);
+        }
+    }
+    hanging
+}
+
+/// Says which namespaces cannot end yet: it is nothing that could be waited for, and in the way of the next try.
+async fn tell_of_hanging(job: &Job<'_>) {
+    let hanging = hanging(job).await;
+    if hanging.is_empty() {
+        return;
+    }
+    let silent = silent_apis(job.connection).await;
+    (job.tell)(&Event::Note(format!(
+        "namespace {} is being deleted, which does not end while {} does not answer, as without a network; where that \
+         may be made anew: kubectl delete apiservice {}",
+        hanging.join(", "),
+        silent.join(", "),
+        silent.join(" ")
+    )));
 }
 
 fn is_ending(body: &[u8]) -> bool {
