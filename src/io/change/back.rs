@@ -92,7 +92,6 @@ pub async fn take(job: &Job<'_>, mut held: Held, because: Finding) -> Result<End
         return Ok(Ended::Stopped { phase: Phase::Back });
     }
     if left.is_empty() {
-        tell_of_hanging(job).await;
         held.end().await.map_err(|error| error.midway(Phase::Back))?;
     } else {
         // The journal stays: `abort` tries again.
@@ -390,9 +389,9 @@ async fn still_there(job: &Job<'_>, lock: &Lock) -> Vec<String> {
         Ok(nodes) => left.push(format!("the start-up taint on {}", nodes.join(", "))),
         Err(error) => left.push(format!("the start-up taint on nodes: {error}")),
     }
-    let hanging = hanging(job).await;
-    if !hanging.is_empty() && silent_apis(job.connection).await.is_empty() {
-        left.extend(hanging.iter().map(|name| format!("namespace {name}")));
+    match ending_namespaces(job, lock).await {
+        Ok(names) => left.extend(names),
+        Err(error) => left.push(format!("namespaces that are being deleted: {error}")),
     }
     if !job.operation.before.namespace {
         let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
@@ -405,33 +404,78 @@ async fn still_there(job: &Job<'_>, lock: &Lock) -> Vec<String> {
     left
 }
 
-/// Namespaces that the CNI's operator made and that are being deleted: they go with the objects that it was told by.
-async fn hanging(job: &Job<'_>) -> Vec<&'static str> {
-    let mut hanging = vec![];
-    for name in job.expected.cni.map_or(&[][..], |cni| cni.made_in) {
-        let path = format!("/api/v1/namespaces/{name}");
-        let read = job.connection.get(&path, "application/json").await;
-        if read.is_ok_and(|body| is_ending(&body)) {
-            hanging.push(*name);
-        }
-    }
-    hanging
+/// Namespaces of this change that are being deleted: those that its operator made, and those of its chart.
+async fn hanging(job: &Job<'_>) -> Result<Vec<Value>, RequestError> {
+    let made_in = job.expected.cni.map_or(&[][..], |cni| cni.made_in);
+    let all: Vec<Value> = list(job.connection, "/api/v1/namespaces", "application/json").await?;
+    let text = |namespace: &Value, pointer: &str| {
+        let text = namespace.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_default().to_string()
+    };
+    let ours = |namespace: &Value| {
+        let release = text(namespace, "/metadata/annotations/meta.helm.sh~1release-name");
+        let place = text(namespace, "/metadata/annotations/meta.helm.sh~1release-namespace");
+        made_in.contains(&text(namespace, "/metadata/name").as_str())
+            || (release == job.operation.release && place == job.operation.namespace)
+    };
+    let ending = |namespace: &Value| namespace.pointer("/metadata/deletionTimestamp").is_some();
+    Ok(all.into_iter().filter(|n| ending(n) && ours(n)).collect())
 }
 
-/// Says which namespaces cannot end yet: it is nothing that could be waited for, and in the way of the next try.
-async fn tell_of_hanging(job: &Job<'_>) {
-    let hanging = hanging(job).await;
+/// Whether nothing but the discovery of APIs keeps this namespace: the server has found it empty
+/// (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/#NamespaceStatus>).
+fn found_empty(namespace: &Value) -> bool {
+    let conditions = namespace.pointer("/status/conditions").and_then(Value::as_array);
+    let is = |kind: &str, status: &str| {
+        let mut all = conditions.into_iter().flatten();
+        all.any(|c| c["type"] == kind && c["status"] == status)
+    };
+    is("NamespaceDeletionDiscoveryFailure", "True")
+        && is("NamespaceContentRemaining", "False")
+        && is("NamespaceFinalizersRemaining", "False")
+        && is("NamespaceDeletionContentFailure", "False")
+}
+
+/// Metrics are reckoned, not kept: nothing of theirs can be in a namespace. Their server waits for a network, and
+/// until it has one no namespace ends by itself.
+fn keeps_nothing(api: &String) -> bool {
+    api.ends_with("metrics.k8s.io")
+}
+
+/// Lets empty namespaces go that only wait for APIs which keep nothing. Returns those that are waited for, and tells
+/// of those for which waiting would not help.
+async fn ending_namespaces(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, RequestError> {
+    let hanging = hanging(job).await?;
     if hanging.is_empty() {
-        return;
+        return Ok(vec![]);
     }
     let silent = silent_apis(job.connection).await;
-    (job.tell)(&Event::Note(format!(
-        "namespace {} is being deleted, which does not end while {} does not answer, as without a network; where that \
-         may be made anew: kubectl delete apiservice {}",
-        hanging.join(", "),
-        silent.join(", "),
-        silent.join(" ")
-    )));
+    let name = |namespace: &Value| Text::new(namespace["metadata"]["name"].as_str().unwrap_or_default()).line(63);
+    if !silent.iter().all(keeps_nothing) {
+        let names: Vec<String> = hanging.iter().map(name).collect();
+        (job.tell)(&Event::Note(format!(
+            "namespace {} is being deleted, which does not end while {} does not answer",
+            names.join(", "),
+            silent.join(", ")
+        )));
+        return Ok(vec![]);
+    }
+    for namespace in &hanging {
+        if silent.is_empty() || !found_empty(namespace) || !lock.ours().await {
+            continue;
+        }
+        let path = format!("/api/v1/namespaces/{}/finalize", name(namespace));
+        // With the version that was found empty: whatever comes into it makes this a conflict.
+        let mut released = namespace.clone();
+        released["spec"]["finalizers"] = json!([]);
+        let body = released.to_string().into_bytes();
+        match tries::send(job.connection, Method::PUT, &path, "application/json", &body).await {
+            Ok(_) | Err(RequestError::NotFound) => {}
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(hanging.iter().map(|n| format!("namespace {}", name(n))).collect())
 }
 
 fn is_ending(body: &[u8]) -> bool {
