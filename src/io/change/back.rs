@@ -438,7 +438,7 @@ fn found_empty(namespace: &Value) -> bool {
 
 /// Metrics are reckoned, not kept: nothing of theirs can be in a namespace. Their server waits for a network, and
 /// until it has one no namespace ends by itself.
-fn keeps_nothing(api: &String) -> bool {
+fn keeps_nothing(api: &str) -> bool {
     api.ends_with("metrics.k8s.io")
 }
 
@@ -450,8 +450,9 @@ async fn ending_namespaces(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, Re
         return Ok(vec![]);
     }
     let silent = silent_apis(job.connection).await;
-    let name = |namespace: &Value| Text::new(namespace["metadata"]["name"].as_str().unwrap_or_default()).line(63);
-    if !silent.iter().all(keeps_nothing) {
+    let name =
+        |namespace: &Value| Text::new(namespace["metadata"]["name"].as_str().unwrap_or_default()).line(63);
+    if !silent.iter().all(|api| keeps_nothing(api)) {
         let names: Vec<String> = hanging.iter().map(name).collect();
         (job.tell)(&Event::Note(format!(
             "namespace {} is being deleted, which does not end while {} does not answer",

@@ -380,10 +380,9 @@ impl Planner<'_> {
         };
         let release = helm.release(&target, &draft.release, None);
         let unread = |surroundings: &mut Surroundings, error: HelmError| {
-            surroundings.unread.push(format!(
-                "release {}/{} ({error})",
-                draft.namespace, draft.release
-            ));
+            surroundings
+                .unread
+                .push(format!("release {}/{} ({error})", draft.namespace, draft.release));
         };
         let newest = match release.history().await {
             Ok(mut history) => history.pop()?,
@@ -432,8 +431,7 @@ impl Planned {
         let defines: BTreeSet<&str> = defined.map(|o| o.name.as_str()).collect();
         let crds = capture.crds.iter().map(|crd| crd.meta.name.to_string());
         let crds = crds.filter(|name| {
-            defines.contains(name.as_str())
-                || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
+            defines.contains(name.as_str()) || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
         });
         let taint = request.cni.and_then(|cni| cni.taint);
         let tainted = facts
