@@ -9,6 +9,7 @@ mod kept;
 pub mod lock;
 pub mod planning;
 mod run;
+pub mod trial;
 mod watching;
 
 pub use identity::{random, who};

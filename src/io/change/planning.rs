@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{interrupted, journal, lock};
+use super::{interrupted, journal, lock, trial};
 use crate::{
     core::{
         capture::{Capture, Source},
@@ -71,6 +71,8 @@ pub struct Live<'p> {
     pub connection: &'p Connection,
     /// The same for helm, but for the namespace; why not, where helm cannot be sent there.
     pub target: Result<&'p Target, &'p HelmError>,
+    /// How much of what would be made is tried on the server.
+    pub tries: trial::Extent,
 }
 
 /// A plan, and what carrying it out takes.
@@ -342,6 +344,19 @@ impl Planner<'_> {
             Ok(denied) => surroundings.denied = denied,
             Err(error) => surroundings.skipped.push(("rights".into(), error.to_string())),
         }
+        let all: Vec<&Object> = definitions.iter().chain(rendered.unwrap_or_default()).collect();
+        let tried = trial::tried(
+            live.connection,
+            &all,
+            &draft.namespace,
+            capture,
+            &surroundings.denied,
+            live.tries,
+        )
+        .await;
+        surroundings.denied.extend(tried.denied);
+        surroundings.findings.extend(tried.findings);
+        surroundings.skipped.extend(tried.skipped);
         match lock::living_holder(live.connection).await {
             Ok(Some(holder)) => surroundings.findings.push(Finding::new(
                 &CHANGE_LOCKED,
