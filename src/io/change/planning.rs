@@ -18,7 +18,10 @@ use crate::{
         journal::{Before, JournaledChart, Operation, Phase},
         judge,
         manifest::{self, Object},
-        plan::{self, Draft, Inputs, Installed, Plan, Request, Surroundings, rights, values, version},
+        plan::{
+            self, Draft, Inputs, Installed, Plan, Request, Surroundings, preflight::RENDERED, rights, values,
+            version,
+        },
         text::Text,
     },
     io::{
@@ -29,6 +32,10 @@ use crate::{
         probe,
     },
 };
+
+/// What a plan does not know without helm.
+const UNRENDERED: &str =
+    "what it creates, whether its operator finds a node, and admission webhooks in its way";
 
 /// Where the chart comes from.
 #[derive(Debug, Clone)]
@@ -134,9 +141,7 @@ impl Planner<'_> {
                     definitions.extend(taken(made, &mut surroundings).unwrap_or_default());
                 }
             }
-            (Some(_), Err(_)) => surroundings
-                .skipped
-                .push(("what it creates, and where it can run".into(), "helm".into())),
+            (Some(_), Err(error)) => surroundings.skipped.push((UNRENDERED.into(), wanted(error))),
             (None, _) => {}
         }
         if let Some(live) = self.live {
@@ -234,7 +239,8 @@ impl Planner<'_> {
     ) -> Plan {
         let report = judge::report(capture, self.asked, &|_| true);
         let crd_charts: Vec<Chart> = crd_charts.iter().map(|f| f.chart.clone()).collect();
-        plan::install(Inputs {
+        let without_helm = surroundings.skipped.iter().any(|(check, _)| check == UNRENDERED);
+        let mut plan = plan::install(Inputs {
             facts,
             report: &report,
             chart,
@@ -243,7 +249,11 @@ impl Planner<'_> {
             draft: draft.clone(),
             rendered,
             surroundings,
-        })
+        });
+        // The same want is not told three times.
+        plan.skipped
+            .retain(|(_, missing)| !without_helm || missing != RENDERED);
+        plan
     }
 
     /// The chart in the version that suits.
@@ -626,6 +636,14 @@ fn chart_finding(error: &ChartError) -> Finding {
         .hint()
         .unwrap_or_else(|| "kubectl byocni explain chart-unusable".into());
     Finding::new(&CHART_UNUSABLE, vec![], error.to_string(), fix)
+}
+
+/// What is wanting where there is no helm that can be used.
+fn wanted(error: &HelmError) -> String {
+    match error {
+        HelmError::Missing { .. } => "helm".into(),
+        error => Text::new(&error.to_string()).line(200),
+    }
 }
 
 fn helm_finding(error: &HelmError) -> Finding {

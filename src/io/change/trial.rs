@@ -77,7 +77,7 @@ pub async fn tried(
     }
     let defined = rights::defined(objects.iter().copied());
     let mut waiting: Vec<(&Object, Place)> = vec![];
-    let mut untried: BTreeMap<String, usize> = BTreeMap::new();
+    let mut untried: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for object in objects.iter().copied().filter(|o| rights::is_installed(o)) {
         if extent == Extent::Roles && !is_of_roles(object) {
             continue;
@@ -87,7 +87,7 @@ pub async fn tried(
             continue;
         }
         match not_yet(object, &place, &defined, capture) {
-            Some(missing) => *untried.entry(missing).or_default() += 1,
+            Some(missing) => untried.entry(missing).or_default().push(object.subject().to_string()),
             None => waiting.push((object, place)),
         }
     }
@@ -98,7 +98,7 @@ pub async fn tried(
             match answer {
                 Answer::Fine => {}
                 Answer::Denied(right) => tried.denied.push(right),
-                Answer::Untried(why) => *untried.entry(why).or_default() += 1,
+                Answer::Untried(why) => untried.entry(why).or_default().push(object.subject().to_string()),
                 Answer::Webhook(why) => tried.findings.push(Finding::new(
                     &WEBHOOK_BLOCKS_CHANGE,
                     vec![object.subject()],
@@ -116,10 +116,11 @@ pub async fn tried(
     }
     let sorted: BTreeSet<String> = tried.denied.drain(..).collect();
     tried.denied.extend(sorted);
-    let skipped = untried
-        .into_iter()
-        .map(|(missing, n)| (format!("what the server says to {}", words::count(n, "object")), missing));
-    tried.skipped.extend(skipped);
+    for (missing, objects) in untried {
+        let names: Vec<&str> = objects.iter().map(String::as_str).collect();
+        let check = format!("what the server says to {}", words::names(&names));
+        tried.skipped.push((check, missing));
+    }
     tried
 }
 
@@ -131,7 +132,7 @@ fn is_of_roles(object: &Object) -> bool {
 /// What has to be made before this object can be tried.
 fn not_yet(object: &Object, place: &Place, defined: &Defined, capture: &Capture) -> Option<String> {
     if defined.contains_key(&(object.group().to_string(), object.kind.clone())) {
-        return Some(format!("their kind: {} is defined by this change", object.kind));
+        return Some("definitions, which this change makes".into());
     }
     let namespace = place.namespace.as_deref()?;
     let known = capture.knows(Source::Namespaces);
@@ -180,10 +181,7 @@ fn judged(object: &Object, place: &Place, all: &[&Object], error: &RequestError)
         }
         // A binding to a role that is made with it: who may make the role has the rights that the binding gives on.
         RequestError::NotFound if is_of_roles(object) && binds_one_of(object, all) => Answer::Fine,
-        RequestError::NotFound => Answer::Untried(format!(
-            "their kind or namespace: {} cannot be made yet",
-            object.kind
-        )),
+        RequestError::NotFound => Answer::Untried("their kind or their namespace".into()),
         error => Answer::Untried(Text::new(&error.to_string()).line(LONGEST)),
     }
 }
@@ -278,7 +276,7 @@ mod tests {
             (
                 &role,
                 RequestError::NotFound,
-                "untried their kind or namespace: ClusterRole cannot be made yet",
+                "untried their kind or their namespace",
             ),
         ] {
             assert_eq!(said(object, &[&role, &binding], &error), expected, "{error:?}");
