@@ -35,19 +35,34 @@ fn calico_3_31_is_installed() {
 /// before helm's first write; they stay when the release is taken away, which is said.
 #[test]
 fn scenario_47_calico_3_32_gets_its_definitions_first() {
-    let Some(story) = installed("v3.32.1", 4) else { return };
+    let Some(story) = installed("v3.32.1", 4) else {
+        return;
+    };
     let writes = story.writes();
-    let applied = writes.iter().rposition(|w| w.starts_with("patch") && w.contains(DEFINITIONS));
+    let applied = writes
+        .iter()
+        .rposition(|w| w.starts_with("patch") && w.contains(DEFINITIONS));
     let helms = writes
         .iter()
         .position(|w| w.starts_with("create") && w.contains("/namespaces/tigera-operator/secrets"));
-    let (applied, helms) = (applied.expect("definitions applied"), helms.expect("helm's record"));
+    let (applied, helms) = (
+        applied.expect("definitions applied"),
+        helms.expect("helm's record"),
+    );
     assert!(applied < helms, "{writes:#?}");
-    let definition = story.plane.get(&format!("{DEFINITIONS}/installations.operator.tigera.io"));
+    let definition = story
+        .plane
+        .get(&format!("{DEFINITIONS}/installations.operator.tigera.io"));
     let definition = definition.expect("the definition");
     let managers = definition["metadata"]["managedFields"].to_string();
-    assert!(managers.contains("\"Apply\"") && managers.contains("kubectl-byocni"), "{managers}");
-    assert_eq!(definition["metadata"]["labels"]["app.kubernetes.io/managed-by"], serde_json::Value::Null);
+    assert!(
+        managers.contains("\"Apply\"") && managers.contains("kubectl-byocni"),
+        "{managers}"
+    );
+    assert_eq!(
+        definition["metadata"]["labels"]["app.kubernetes.io/managed-by"],
+        serde_json::Value::Null
+    );
 }
 
 /// Acceptance scenario 48: every calico-node is Ready, and the operator calls Calico Degraded.
@@ -61,10 +76,24 @@ fn scenario_48_degraded_is_no_success() {
         .to_string(),
     );
     let ran = story.install(&["calico", "--version", "v3.31.3", "--timeout", "30s"]);
-    ran.expect(7, &["gate-timed-out", "TigeraStatus", "certificate of typha", "NOT RECOVERED"]);
-    let pods = story.plane.get("/api/v1/namespaces/calico-system/pods").expect("pods");
+    ran.expect(
+        7,
+        &[
+            "gate-timed-out",
+            "TigeraStatus",
+            "certificate of typha",
+            "NOT RECOVERED",
+        ],
+    );
+    let pods = story
+        .plane
+        .get("/api/v1/namespaces/calico-system/pods")
+        .expect("pods");
     let agents: Vec<_> = named(&pods, "calico-node-").collect();
-    assert!(agents.len() == 2 && agents.iter().all(|pod| crate::story::is_ready(pod)), "{pods:#}");
+    assert!(
+        agents.len() == 2 && agents.iter().all(|pod| crate::story::is_ready(pod)),
+        "{pods:#}"
+    );
     story.run(&["abort", "--uninstall", "--yes"]);
 }
 

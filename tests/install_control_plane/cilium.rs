@@ -13,13 +13,23 @@ fn installed(version: &str, helm: u8) {
     story.only_the_record_is_left("kube-system/cilium", version);
     assert_eq!(story.helm(&["list", "-n", "kube-system", "-q"]).trim(), "cilium");
     let release = &story.status().json["cni"]["release"];
-    assert_eq!((&release["status"], &release["version"]), (&"deployed".into(), &version.into()));
+    assert_eq!(
+        (&release["status"], &release["version"]),
+        (&"deployed".into(), &version.into())
+    );
 
     let writes = story.writes();
-    assert!(writes.iter().any(|w| w.starts_with("create ")), "the install was written: {writes:?}");
+    assert!(
+        writes.iter().any(|w| w.starts_with("create ")),
+        "the install was written: {writes:?}"
+    );
     let again = story.install(&["cilium", "--version", version]);
     again.expect(0, &["NOTHING TO DO"]);
-    assert_eq!(story.writes()[writes.len()..], [] as [String; 0], "the second run writes nothing");
+    assert_eq!(
+        story.writes()[writes.len()..],
+        [] as [String; 0],
+        "the second run writes nothing"
+    );
 }
 
 #[test]

@@ -32,20 +32,39 @@ fn agents_that_are_never_pulled_are_taken_back() {
         let before = story.inventory();
         let running = story.start(&story.installing(&["cilium", "--version", version, "--timeout", "20s"]));
         // What has to be taken back was there.
-        story.plane.wait_for("the operator's taints", SOON, NODES, |nodes| {
-            nodes.to_string().contains("node.cilium.io/agent-not-ready")
-        });
+        story
+            .plane
+            .wait_for("the operator's taints", SOON, NODES, |nodes| {
+                nodes.to_string().contains("node.cilium.io/agent-not-ready")
+            });
         let meanwhile = story.inventory();
-        for made in ["customresourcedefinitions", "cilium-operator-resource-lock", "sh.helm.release.v1.cilium.v1"] {
-            assert!(meanwhile.iter().any(|one| one.contains(made)), "{made} in {meanwhile:#?}");
+        for made in [
+            "customresourcedefinitions",
+            "cilium-operator-resource-lock",
+            "sh.helm.release.v1.cilium.v1",
+        ] {
+            assert!(
+                meanwhile.iter().any(|one| one.contains(made)),
+                "{made} in {meanwhile:#?}"
+            );
         }
-        Ran::end(running).expect(6, &["gate-timed-out", "cannot be pulled", "ROLLED BACK", "the cluster is as it was"]);
+        Ran::end(running).expect(
+            6,
+            &[
+                "gate-timed-out",
+                "cannot be pulled",
+                "ROLLED BACK",
+                "the cluster is as it was",
+            ],
+        );
         assert_eq!(story.inventory(), before);
         story.status().expect("broken", 3, &["error cni-missing"]);
 
         // And then it works.
         everywhere(&story, &Behaviour::Healthy);
-        story.install(&["cilium", "--version", version]).expect(0, &["DONE"]);
+        story
+            .install(&["cilium", "--version", version])
+            .expect(0, &["DONE"]);
     }
 }
 
@@ -56,14 +75,27 @@ fn a_failure_that_shall_stay_stays() {
     everywhere(&story, &Behaviour::ImagePull);
     let before = story.inventory();
     let ran = story.install(&["cilium", "--version", "1.19", "--timeout", "15s", "--no-rollback"]);
-    ran.expect(7, &["--no-rollback was given", "NOT RECOVERED", "kubectl byocni resume"]);
+    ran.expect(
+        7,
+        &[
+            "--no-rollback was given",
+            "NOT RECOVERED",
+            "kubectl byocni resume",
+        ],
+    );
     assert_eq!(story.helm(&["list", "-n", "kube-system", "-q"]).trim(), "cilium");
-    assert!(story.journal().is_some_and(|j| j["data"]["operation"].is_string()));
+    assert!(
+        story
+            .journal()
+            .is_some_and(|j| j["data"]["operation"].is_string())
+    );
     // Another install does not begin over it.
     let writes = story.writes().len();
     story.install(&["cilium"]).expect(4, &["change-interrupted"]);
     assert_eq!(story.writes().len(), writes);
-    story.run(&["abort", "--yes"]).expect(0, &["the cluster is as it was"]);
+    story
+        .run(&["abort", "--yes"])
+        .expect(0, &["the cluster is as it was"]);
     assert_eq!(story.inventory(), before);
 }
 
@@ -78,7 +110,10 @@ fn agents_that_crash_stay_until_they_are_aborted() {
     ran.expect(7, &["gate-timed-out", "its agents have run", "NOT RECOVERED"]);
     let said = story.status();
     let errors = said.findings(&["error"]);
-    assert!(errors.contains(&"error agent-crash-looping".to_owned()), "{errors:?}");
+    assert!(
+        errors.contains(&"error agent-crash-looping".to_owned()),
+        "{errors:?}"
+    );
     assert!(said.table.contains("exit code 137"), "{}", said.table);
     assert_ne!(story.inventory(), before);
     story.run(&["abort", "--yes"]).expect(7, &["its agents have run"]);
@@ -96,17 +131,31 @@ fn one_bad_node_of_fifty_does_not_cut_off_the_others() {
     everywhere(&story, &Behaviour::Slow(Duration::from_secs(8)));
     story.kubelet.set(&bad, Behaviour::ImagePull);
     let running = story.start(&story.installing(&["cilium", "--version", "1.20", "--timeout", "60s"]));
-    story.plane.wait_for("agents are started", SOON, KUBE_SYSTEM, |list| {
-        named(list, "cilium-").filter(|pod| pod["status"]["phase"] == "Running").count() > 10
-    });
+    story
+        .plane
+        .wait_for("agents are started", SOON, KUBE_SYSTEM, |list| {
+            named(list, "cilium-")
+                .filter(|pod| pod["status"]["phase"] == "Running")
+                .count()
+                > 10
+        });
     let gone = node_name(20, 50);
     story.kubelet.remove_node(&gone);
     story.kubelet.add_node(aks::node("workload", "user", 60, 60));
     let ran = Ran::end(running);
-    ran.expect(7, &["gate-timed-out", &bad, "NOT RECOVERED", "kubectl byocni resume"]);
+    ran.expect(
+        7,
+        &["gate-timed-out", &bad, "NOT RECOVERED", "kubectl byocni resume"],
+    );
     let told = ran.said();
-    let nodes = told.split("without a network because of it: ").nth(1).unwrap_or_default();
-    assert!(nodes.starts_with(&bad) && !nodes.split(" ! ").next().unwrap_or_default().contains(&gone), "{told}");
+    let nodes = told
+        .split("without a network because of it: ")
+        .nth(1)
+        .unwrap_or_default();
+    assert!(
+        nodes.starts_with(&bad) && !nodes.split(" ! ").next().unwrap_or_default().contains(&gone),
+        "{told}"
+    );
     assert_eq!(agents_up(&story), 49, "nothing was taken from the others");
     let said = story.status();
     assert_eq!((said.verdict(), said.exit), ("degraded", 3), "{}", said.table);
@@ -121,8 +170,12 @@ fn one_bad_node_of_fifty_does_not_cut_off_the_others() {
 #[test]
 fn five_hundred_nodes_are_installed() {
     let Some(story) = Story::aks(500, 4) else { return };
-    story.kubelet.set_everywhere(Which::Agent, Behaviour::Slow(Duration::from_secs(3)));
-    story.install(&["cilium", "--version", "1.19"]).expect(0, &["DONE"]);
+    story
+        .kubelet
+        .set_everywhere(Which::Agent, Behaviour::Slow(Duration::from_secs(3)));
+    story
+        .install(&["cilium", "--version", "1.19"])
+        .expect(0, &["DONE"]);
     assert_eq!(agents_up(&story), 500);
     story.status().expect("healthy", 0, &[]);
 }
@@ -133,15 +186,23 @@ fn nodes_that_join_and_leave_meanwhile_do_no_harm() {
     let Some(story) = Story::aks(5, 3) else { return };
     everywhere(&story, &Behaviour::Slow(Duration::from_secs(10)));
     let running = story.start(&story.installing(&["cilium", "--version", "1.18"]));
-    story.plane.wait_for("agents are started", SOON, KUBE_SYSTEM, |list| {
-        named(list, "cilium-").filter(|pod| pod["status"]["phase"] == "Running").count() >= 5
-    });
+    story
+        .plane
+        .wait_for("agents are started", SOON, KUBE_SYSTEM, |list| {
+            named(list, "cilium-")
+                .filter(|pod| pod["status"]["phase"] == "Running")
+                .count()
+                >= 5
+        });
     story.kubelet.remove_node(&node_name(4, 5));
     let joined = aks::node("workload", "user", 9, 9);
     let newcomer = name(&joined).to_owned();
     story.kubelet.add_node(joined);
     Ran::end(running).expect(0, &["DONE"]);
-    let node = story.plane.get(&format!("{NODES}/{newcomer}")).expect("the node that joined");
+    let node = story
+        .plane
+        .get(&format!("{NODES}/{newcomer}"))
+        .expect("the node that joined");
     assert!(is_ready(&node), "it is gated too: {node:#}");
     story.status().expect("healthy", 0, &[]);
 }
@@ -153,12 +214,16 @@ fn a_node_that_was_broken_before_is_named() {
         node_grace: Duration::from_secs(8),
         ..aks::options()
     };
-    let Some(story) = Story::with(options, 3, |plane| aks::start(plane, 4)) else { return };
+    let Some(story) = Story::with(options, 3, |plane| aks::start(plane, 4)) else {
+        return;
+    };
     let lost = node_name(3, 4);
     story.kubelet.set(&lost, Behaviour::Lost);
-    story.plane.wait_for("the node is Unknown", SOON, &format!("{NODES}/{lost}"), |node| {
-        node["status"]["conditions"].to_string().contains("\"Unknown\"")
-    });
+    story
+        .plane
+        .wait_for("the node is Unknown", SOON, &format!("{NODES}/{lost}"), |node| {
+            node["status"]["conditions"].to_string().contains("\"Unknown\"")
+        });
     let ran = story.install(&["cilium", "--version", "1.20"]);
     ran.expect(3, &["broken before", &lost, "DONE"]);
     story.only_the_record_is_left("kube-system/cilium", "1.20.0");
@@ -173,7 +238,9 @@ fn scenario_49_no_dns_is_no_success() {
         .set_everywhere(Which::Pods("coredns-".into()), Behaviour::NeverReady);
     let ran = story.install(&["cilium", "--version", "1.20", "--timeout", "30s"]);
     ran.expect(7, &["gate-", "coredns", "NOT RECOVERED"]);
-    let sets = story.plane.get("/apis/apps/v1/namespaces/kube-system/daemonsets/cilium");
+    let sets = story
+        .plane
+        .get("/apis/apps/v1/namespaces/kube-system/daemonsets/cilium");
     assert_eq!(sets.expect("the DaemonSet")["status"]["numberReady"], 3);
     let nodes = story.plane.get(NODES).expect("nodes");
     assert!(items(&nodes).iter().all(is_ready));

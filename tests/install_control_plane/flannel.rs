@@ -5,7 +5,9 @@ use crate::story::Story;
 #[test]
 fn flannel_is_installed_where_nodes_have_blocks() {
     for helm in [3, 4] {
-        let Some(story) = Story::kubeadm(3, helm) else { return };
+        let Some(story) = Story::kubeadm(3, helm) else {
+            return;
+        };
         let ran = story.install(&["flannel"]);
         ran.expect(0, &["DONE"]);
         story.status().expect("healthy", 0, &[]);

@@ -46,7 +46,9 @@ spec:
 #[test]
 fn a_manifest_goes_through_the_same_gates() {
     for helm in [3, 4] {
-        let Some(story) = Story::kubeadm(2, helm) else { return };
+        let Some(story) = Story::kubeadm(2, helm) else {
+            return;
+        };
         let file = story.plane.dir().join("Small CNI.yaml");
         std::fs::write(&file, MANIFEST).expect("the manifest");
         let file = file.to_string_lossy().into_owned();
@@ -70,8 +72,14 @@ fn a_manifest_goes_through_the_same_gates() {
         );
         install().expect(0, &["DONE"]);
         let listed: Value = serde_json::from_str(&story.helm(&["list", "-A", "-o", "json"])).expect("JSON");
-        assert_eq!((&listed[0]["name"], &listed[0]["status"]), (&"small-cni".into(), &"deployed".into()), "{listed}");
-        let map = story.plane.get("/api/v1/namespaces/kube-system/configmaps/small-config");
+        assert_eq!(
+            (&listed[0]["name"], &listed[0]["status"]),
+            (&"small-cni".into(), &"deployed".into()),
+            "{listed}"
+        );
+        let map = story
+            .plane
+            .get("/api/v1/namespaces/kube-system/configmaps/small-config");
         assert_eq!(map.expect("the map")["data"]["format"], "{{ .Values.nothing }}");
         assert!(story.plane.get("/apis/small.example/v1/routes/first").is_some());
         let writes = story.writes().len();
@@ -85,28 +93,46 @@ fn a_manifest_goes_through_the_same_gates() {
 fn what_was_applied_by_hand_is_taken_over() {
     for helm in [3, 4] {
         let Some(story) = Story::aks(2, helm) else { return };
-        let plan = story.run(&["install", "cilium", "--version", "1.19", "--dry-run", "-o", "json", "--repo", &story.chart("")]);
+        let plan = story.run(&[
+            "install",
+            "cilium",
+            "--version",
+            "1.19",
+            "--dry-run",
+            "-o",
+            "json",
+            "--repo",
+            &story.chart(""),
+        ]);
         let plan: Value = serde_json::from_str(&plan.out).expect("a plan");
         let mut set = vec![];
         for value in plan["values"].as_array().into_iter().flatten() {
             if value["origin"] == "cluster" {
                 set.push("--set-json".to_owned());
-                set.push(format!("{}={}", value["key"].as_str().unwrap_or_default(), value["value"]));
+                set.push(format!(
+                    "{}={}",
+                    value["key"].as_str().unwrap_or_default(),
+                    value["value"]
+                ));
             }
         }
         let chart = story.chart("cilium-1.19.6.tgz");
         let mut arguments = vec!["template", "cilium", &chart, "-n", "kube-system"];
         arguments.extend(set.iter().map(String::as_str));
         story.plane.apply(&story.helm(&arguments));
-        story.plane.wait_for("nodes Ready", crate::story::SOON, crate::story::NODES, |list| {
-            items(list).iter().all(crate::story::is_ready)
-        });
+        story
+            .plane
+            .wait_for("nodes Ready", crate::story::SOON, crate::story::NODES, |list| {
+                items(list).iter().all(crate::story::is_ready)
+            });
         let agents = |story: &Story| -> Vec<String> {
             let pods = story.plane.get(crate::story::KUBE_SYSTEM).expect("pods");
             named(&pods, "cilium-").map(|pod| name(pod).to_owned()).collect()
         };
         let before = agents(&story);
-        story.install(&["cilium", "--version", "1.19"]).expect(4, &["ownership-conflict", "--take-ownership"]);
+        story
+            .install(&["cilium", "--version", "1.19"])
+            .expect(4, &["ownership-conflict", "--take-ownership"]);
         assert_eq!(story.writes(), [] as [String; 0]);
         let ran = story.install(&["cilium", "--version", "1.19", "--take-ownership"]);
         ran.expect(0, &["ownership-taken", "DONE"]);

@@ -36,30 +36,54 @@ fn scenarios_2_3_5_6_16_17_22_on_a_fresh_cluster() {
 
     // Scenario 2: the platform's own Cilium, by the label of one node.
     let node = format!("{NODES}/{}", node_name(1, 3));
-    let label = |value: Value| json!({"metadata": {"labels": {"kubernetes.azure.com/ebpf-dataplane": value}}});
+    let label =
+        |value: Value| json!({"metadata": {"labels": {"kubernetes.azure.com/ebpf-dataplane": value}}});
     merge(plane, &node, &label("cilium".into()));
     for cni in ["cilium", "calico"] {
         refused(&story, &[cni], &["managed-refused", "ebpf-dataplane"]);
-        refused(&story, &[cni, "--assume-byocni", "--take-ownership"], &["managed-refused"]);
+        refused(
+            &story,
+            &[cni, "--assume-byocni", "--take-ownership"],
+            &["managed-refused"],
+        );
     }
     merge(plane, &node, &label(Value::Null));
 
     // Scenario 3: the platform's own, by its DaemonSet.
-    plane.apply(&daemon_set("kube-system", "azure-cns", "cns-container", "mcr.microsoft.com/containernetworking/azure-cns:v1.6.21"));
+    plane.apply(&daemon_set(
+        "kube-system",
+        "azure-cns",
+        "cns-container",
+        "mcr.microsoft.com/containernetworking/azure-cns:v1.6.21",
+    ));
     refused(&story, &["cilium"], &["managed-refused", "azure-cns"]);
     plane.delete("/apis/apps/v1/namespaces/kube-system/daemonsets/azure-cns");
 
     // Nobody can be asked.
     let charts = story.chart("");
-    story.run(&["install", "cilium", "--repo", &charts]).expect(4, &["--yes", "nothing was changed"]);
+    story
+        .run(&["install", "cilium", "--repo", &charts])
+        .expect(4, &["--yes", "nothing was changed"]);
 
     // Scenario 6: a pool on the nodes' own network.
-    refused(&story, &["cilium", "--pod-cidr", "10.224.0.0/16"], &["10.224.0.0/16", "10.224.0.4"]);
+    refused(
+        &story,
+        &["cilium", "--pod-cidr", "10.224.0.0/16"],
+        &["10.224.0.0/16", "10.224.0.4"],
+    );
     // Services.
-    refused(&story, &["cilium", "--pod-cidr", "10.0.0.0/8"], &["10.0.0.0/8", "10.0.0.0/16"]);
+    refused(
+        &story,
+        &["cilium", "--pod-cidr", "10.0.0.0/8"],
+        &["10.0.0.0/8", "10.0.0.0/16"],
+    );
 
     // Scenario 16: a key that the chart does not have.
-    refused(&story, &["cilium", "--set", "aksByoCni.enabled=true"], &["value-unknown", "aksbyocni.enabled"]);
+    refused(
+        &story,
+        &["cilium", "--set", "aksByoCni.enabled=true"],
+        &["value-unknown", "aksbyocni.enabled"],
+    );
 
     // Scenario 17: blocks from podCIDRs that AKS' nodes do not have.
     for version in ["1.16", "1.17", "1.18", "1.19", "1.20"] {
@@ -82,15 +106,27 @@ fn scenarios_2_3_5_6_16_17_22_on_a_fresh_cluster() {
     let mut containers = proxy["spec"]["template"]["spec"]["containers"].clone();
     let command = containers[0]["command"].as_array_mut().expect("a command");
     command.retain(|word| !word.to_string().contains("cluster-cidr"));
-    merge(plane, PROXY, &json!({"spec": {"template": {"spec": {"containers": containers}}}}));
+    merge(
+        plane,
+        PROXY,
+        &json!({"spec": {"template": {"spec": {"containers": containers}}}}),
+    );
     let ran = story.install(&["cilium"]);
     ran.expect(4, &["pool-required", "--pod-cidr "]);
     let said = ran.said();
-    let proposed = said.split("--pod-cidr ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let proposed: ipnet::Ipv4Net = proposed.and_then(|cidr| cidr.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+    let proposed = said
+        .split("--pod-cidr ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
+    let proposed: ipnet::Ipv4Net = proposed
+        .and_then(|cidr| cidr.parse().ok())
+        .unwrap_or_else(|| panic!("{said}"));
     for taken in ["10.0.0.0/16", "10.224.0.0/16"] {
         let taken: ipnet::Ipv4Net = taken.parse().expect("a network");
-        assert!(!taken.contains(&proposed.network()) && !proposed.contains(&taken.network()), "{proposed}");
+        assert!(
+            !taken.contains(&proposed.network()) && !proposed.contains(&taken.network()),
+            "{proposed}"
+        );
     }
     assert_eq!(story.writes(), [] as [String; 0]);
     // The proposal holds.
@@ -101,8 +137,18 @@ fn scenarios_2_3_5_6_16_17_22_on_a_fresh_cluster() {
 #[test]
 fn scenario_8_a_pool_with_too_few_blocks_is_refused() {
     let Some(story) = Story::aks(300, 4) else { return };
-    let small = ["cilium", "--pod-cidr", "10.244.0.0/20", "--set", "ipam.operator.clusterPoolIPv4MaskSize=24"];
-    refused(&story, &small, &["pool-too-small", "16 node blocks of /24 for 300 nodes"]);
+    let small = [
+        "cilium",
+        "--pod-cidr",
+        "10.244.0.0/20",
+        "--set",
+        "ipam.operator.clusterPoolIPv4MaskSize=24",
+    ];
+    refused(
+        &story,
+        &small,
+        &["pool-too-small", "16 node blocks of /24 for 300 nodes"],
+    );
     allowed(&story, &["cilium", "--pod-cidr", "10.240.0.0/13"], &[]);
 }
 
@@ -117,8 +163,15 @@ fn scenarios_20_21_without_kube_proxy_an_api_server_is_named() {
     let pool = ["cilium", "--pod-cidr", "10.244.0.0/16"];
     refused(&story, &pool, &["api-host-required"]);
     let with = |more: &[&'static str]| [&pool[..], more].concat();
-    refused(&story, &with(&["--set", "kubeProxyReplacement=true"]), &["api-host-required"]);
-    let own = with(&["--set", "kubeProxyReplacement=true,k8sServiceHost=10.0.0.1,k8sServicePort=443"]);
+    refused(
+        &story,
+        &with(&["--set", "kubeProxyReplacement=true"]),
+        &["api-host-required"],
+    );
+    let own = with(&[
+        "--set",
+        "kubeProxyReplacement=true,k8sServiceHost=10.0.0.1,k8sServicePort=443",
+    ]);
     refused(&story, &own, &["api-host-required", "10.0.0.1"]);
     let named = with(&["--set", "k8sServiceHost=aks.example.azmk8s.io,k8sServicePort=443"]);
     allowed(&story, &named, &["kubeProxyReplacement"]);
@@ -129,15 +182,25 @@ fn scenarios_20_21_without_kube_proxy_an_api_server_is_named() {
 fn another_cni_and_its_leftovers_are_refused() {
     let Some(story) = Story::kubeadm(2, 3) else { return };
     let plane = &story.plane;
-    plane.apply(&daemon_set("kube-system", "kube-flannel-ds", "kube-flannel", "ghcr.io/flannel-io/flannel:v0.28.4"));
-    plane.wait_for("nodes Ready", SOON, NODES, |list| items(list).iter().all(is_ready));
+    plane.apply(&daemon_set(
+        "kube-system",
+        "kube-flannel-ds",
+        "kube-flannel",
+        "ghcr.io/flannel-io/flannel:v0.28.4",
+    ));
+    plane.wait_for("nodes Ready", SOON, NODES, |list| {
+        items(list).iter().all(is_ready)
+    });
     refused(&story, &["cilium"], &["foreign-cni", "Flannel is here"]);
     // The same one, applied by hand, is another matter.
     refused(&story, &["flannel"], &["ownership-conflict", "--take-ownership"]);
     plane.delete("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-flannel-ds");
-    plane.wait_for("its pods are gone", SOON, "/api/v1/namespaces/kube-system/pods", |list| {
-        crate::story::named(list, "kube-flannel-ds-").count() == 0
-    });
+    plane.wait_for(
+        "its pods are gone",
+        SOON,
+        "/api/v1/namespaces/kube-system/pods",
+        |list| crate::story::named(list, "kube-flannel-ds-").count() == 0,
+    );
     refused(&story, &["cilium"], &["foreign-cni", "Flannel was here"]);
 }
 
@@ -149,9 +212,19 @@ fn a_release_in_the_way_is_refused() {
     let chart = story.chart("cilium-1.19.6.tgz");
     let set = ["--set", "aksbyocni.enabled=true", "--set", pool];
     story.helm(&[&["install", "cilium", &chart, "-n", "kube-system"], &set[..]].concat());
-    story.plane.wait_for("nodes Ready", SOON, NODES, |list| items(list).iter().all(is_ready));
-    refused(&story, &["cilium", "--version", "1.20"], &["release-in-the-way", "1.19.6"]);
-    refused(&story, &["cilium", "--version", "1.19.6"], &["release-in-the-way", "other values"]);
+    story.plane.wait_for("nodes Ready", SOON, NODES, |list| {
+        items(list).iter().all(is_ready)
+    });
+    refused(
+        &story,
+        &["cilium", "--version", "1.20"],
+        &["release-in-the-way", "1.19.6"],
+    );
+    refused(
+        &story,
+        &["cilium", "--version", "1.19.6"],
+        &["release-in-the-way", "other values"],
+    );
 }
 
 /// A system pool that takes none but critical pods is ordinary: the operator gets what it takes.
@@ -163,7 +236,9 @@ fn a_tainted_system_pool_is_not_refused() {
         for number in 0..3 {
             taint(&story.plane, &node_name(number, 3), &critical);
         }
-        story.install(&["cilium", "--version", version]).expect(0, &["operator.tolerations", "DONE"]);
+        story
+            .install(&["cilium", "--version", version])
+            .expect(0, &["operator.tolerations", "DONE"]);
     }
 }
 
@@ -175,7 +250,11 @@ fn scenario_18_an_operator_without_a_node_is_refused() {
     for number in 0..2 {
         taint(&story.plane, &node_name(number, 2), &own);
     }
-    refused(&story, &["cilium", "--version", "1.20"], &["operator-unschedulable", "dedicated=gpu"]);
+    refused(
+        &story,
+        &["cilium", "--version", "1.20"],
+        &["operator-unschedulable", "dedicated=gpu"],
+    );
 }
 
 /// Acceptance scenario 39: who may only look is told which rights are missing, before anything is written.
@@ -205,7 +284,10 @@ fn scenario_39_rights_are_missing_before_the_first_write() {
         if answer.is_ok_and(|review| review.is_some_and(|r| r["status"]["allowed"] == true)) {
             break;
         }
-        assert!(std::time::Instant::now() < end, "the reader's rights are not known");
+        assert!(
+            std::time::Instant::now() < end,
+            "the reader's rights are not known"
+        );
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     let ran = story.run_as(&viewer, &arguments);
@@ -231,15 +313,31 @@ fn scenario_4_a_platform_that_may_run_its_own_wants_a_word() {
         }
         kubelet
     };
-    let Some(story) = Story::with(kubeadm::options(), 3, start) else { return };
+    let Some(story) = Story::with(kubeadm::options(), 3, start) else {
+        return;
+    };
     let plane = &story.plane;
     // An agent that nobody sees any more, and nodes that stay Ready.
-    plane.apply(&daemon_set("default", "embedded", "cni-server", "registry.example/embedded:1"));
-    plane.wait_for("nodes Ready", SOON, NODES, |list| items(list).iter().all(is_ready));
+    plane.apply(&daemon_set(
+        "default",
+        "embedded",
+        "cni-server",
+        "registry.example/embedded:1",
+    ));
+    plane.wait_for("nodes Ready", SOON, NODES, |list| {
+        items(list).iter().all(is_ready)
+    });
     plane.delete("/apis/apps/v1/namespaces/default/daemonsets/embedded");
-    plane.wait_for("its pods are gone", SOON, "/api/v1/namespaces/default/pods", |list| items(list).is_empty());
+    plane.wait_for(
+        "its pods are gone",
+        SOON,
+        "/api/v1/namespaces/default/pods",
+        |list| items(list).is_empty(),
+    );
     refused(&story, &["flannel"], &["byocni-unknown", "--assume-byocni"]);
-    story.install(&["flannel", "--assume-byocni"]).expect(0, &["DONE"]);
+    story
+        .install(&["flannel", "--assume-byocni"])
+        .expect(0, &["DONE"]);
 }
 
 /// A DaemonSet of this name whose only container has that name, which is how a CNI's agent is known.

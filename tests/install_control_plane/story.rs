@@ -60,7 +60,10 @@ impl Story {
     ) -> Option<Story> {
         let helm = required_or_skip("control-plane", helm(major))?;
         let charts = required_or_skip("charts", real_nodes::charts())?;
-        let options = Options { audit: true, ..options };
+        let options = Options {
+            audit: true,
+            ..options
+        };
         let plane = required_or_skip("control-plane", ControlPlane::start(options))?;
         let kubelet = start(&plane);
         // Nothing is seen of a workload before its controller has looked at it.
@@ -163,7 +166,9 @@ impl Story {
     pub fn writes_of(&self, user: &str) -> Vec<String> {
         let log = std::fs::read_to_string(self.plane.dir().join("audit.log")).expect("the audit log");
         assert!(log.contains("system:"), "the log holds the writes of others");
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let own = lines.filter(|event| event["user"]["username"] == user);
         own.filter_map(|event| {
             let (verb, uri) = (event["verb"].as_str()?, event["requestURI"].as_str()?);
@@ -224,7 +229,11 @@ impl Story {
             assert_eq!(self.plane.get(path), None, "{path}");
         }
         let pods = self.plane.get(KUBE_SYSTEM).expect("pods");
-        assert_eq!(named(&pods, "kubectl-byocni-probe").count(), 0, "probes are removed");
+        assert_eq!(
+            named(&pods, "kubectl-byocni-probe").count(),
+            0,
+            "probes are removed"
+        );
         let journal = self.journal().expect("the journal");
         assert_eq!(journal["data"]["operation"], Value::Null, "{journal}");
         let records = journal["data"]["records"].as_str().unwrap_or_default();
@@ -237,7 +246,6 @@ impl Story {
         self.plane
             .get("/api/v1/namespaces/kube-system/configmaps/kubectl-byocni")
     }
-
 }
 
 impl Ran {
@@ -259,7 +267,12 @@ impl Ran {
         assert_eq!(self.exit, exit, "\n{}\n{}", self.out, self.err);
         let said = self.said();
         for word in words {
-            assert!(said.contains(word), "{word:?} is not in\n{}\n{}", self.out, self.err);
+            assert!(
+                said.contains(word),
+                "{word:?} is not in\n{}\n{}",
+                self.out,
+                self.err
+            );
         }
         self
     }
@@ -283,7 +296,9 @@ pub fn name(object: &Value) -> &str {
 
 /// Those whose names begin so.
 pub fn named<'a>(list: &'a Value, beginning: &'a str) -> impl Iterator<Item = &'a Value> {
-    items(list).iter().filter(move |object| name(object).starts_with(beginning))
+    items(list)
+        .iter()
+        .filter(move |object| name(object).starts_with(beginning))
 }
 
 /// Whether a node or pod says that it is Ready.

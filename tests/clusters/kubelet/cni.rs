@@ -400,7 +400,8 @@ pub async fn taint(objects: &Objects, node: &Value, wanted: bool) -> Result<(), 
     }
     let metadata = &node["metadata"];
     let path = format!("/api/v1/nodes/{}", metadata["name"].as_str().unwrap_or_default());
-    let patch = json!({"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"taints": taints}});
+    let patch =
+        json!({"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"taints": taints}});
     objects.merge(&path, &patch).await.map(drop)
 }
 
