@@ -15,6 +15,7 @@ pub mod rights;
 mod table;
 
 pub use for_change::read_for_change;
+pub(super) use list::together;
 
 use std::{
     collections::{BTreeSet, HashMap},
