@@ -470,6 +470,8 @@ async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmE
     let mut change = Change::new(job.chart, &job.luggage.values, HELM_LIMIT);
     change.create_namespace = true;
     change.take_ownership = job.operation.take_ownership;
+    // Who takes objects over takes their fields: kubectl wrote them, and helm 4 would leave them to it.
+    change.force_conflicts = job.operation.take_ownership;
     change.description = Some("kubectl byocni");
     let another = |newest: &Revision| newest.version != job.operation.chart.version;
     let done = match &newest {
