@@ -8,7 +8,8 @@ use crate::core::capture::{Capture, PodRow, PodState};
 /// The pods that are judged by their addresses.
 #[derive(Debug, Default)]
 pub struct PodFacts<'a> {
-    /// Running pods whose address is not their node's.
+    /// Running pods whose address is not their node's. Those of a node that was taken away stay for a minute or two:
+    /// nobody runs them any more, and which of them were hostNetwork can no longer be told, so they are left out.
     pub addressed: Vec<&'a PodRow>,
     /// How many of them each node has.
     pub per_node: HashMap<&'a str, usize>,
@@ -28,10 +29,10 @@ impl<'a> PodFacts<'a> {
             match row.state {
                 PodState::Starting => facts.starting.push(row),
                 PodState::Running => {
-                    let of_node = host_ips
-                        .get(&*row.node)
-                        .is_some_and(|ips| row.ips().any(|ip| ips.contains(&ip)));
-                    if !of_node {
+                    let ips = host_ips.get(&*row.node);
+                    let gone = ips.is_none() && !nodes.is_empty();
+                    let of_node = ips.is_some_and(|ips| row.ips().any(|ip| ips.contains(&ip)));
+                    if !gone && !of_node {
                         facts.addressed.push(row);
                         *facts.per_node.entry(&*row.node).or_default() += 1;
                     }
