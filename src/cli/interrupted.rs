@@ -96,9 +96,7 @@ impl Interrupted {
     pub async fn parts(&self, helm: &Helm, charts: &Charts<'_>) -> Result<Parts, Failure> {
         let gone = |why: &str| Failure {
             message: format!("the change cannot be gone on with: {why}"),
-            hint: Some(
-                "kubectl byocni abort takes it back; then install anew".into(),
-            ),
+            hint: Some("kubectl byocni abort takes it back; then install anew".into()),
             outcome: Outcome::Refused,
         };
         let Some(kept) = &self.luggage else {

@@ -32,6 +32,6 @@ pub mod real_nodes;
 pub use api::Objects;
 pub use control_plane::{ControlPlane, Options};
 pub use kubelet::{Behaviour, FakeKubelet, Which};
-pub use proxy::{Asked, Fault, Proxy};
 pub use programs::{assets, helm, required_or_skip};
+pub use proxy::{Asked, Fault, Proxy};
 pub use real_nodes::{RealNodes, RealNodesOptions};

@@ -314,12 +314,18 @@ async fn hand_back(
         let Ok(data) = frame.map_err(std::io::Error::other)?.into_data() else {
             continue;
         };
-        let size = if drip.is_some() { 16 * 1024 } else { data.len().max(1) };
+        let size = if drip.is_some() {
+            16 * 1024
+        } else {
+            data.len().max(1)
+        };
         for piece in data.chunks(size) {
             if let Some(pause) = drip {
                 tokio::time::sleep(pause).await;
             }
-            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+            stream
+                .write_all(format!("{:x}\r\n", piece.len()).as_bytes())
+                .await?;
             stream.write_all(piece).await?;
             stream.write_all(b"\r\n").await?;
             stream.flush().await?;

@@ -1,7 +1,7 @@
 //! Killed without a word, at every point: `abort` leaves a cluster as fresh as before, `resume` a network that works.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 
@@ -29,9 +29,7 @@ pub fn hold_after_record(asked: &Asked, recorded: &AtomicBool) -> Option<Fault> 
 /// Starts an install, and kills the plugin and its helm right after helm wrote `pending-install`.
 fn killed_while_pending(stage: &Stage) {
     let recorded = Arc::new(AtomicBool::new(false));
-    stage
-        .proxy
-        .rule(move |asked| hold_after_record(asked, &recorded));
+    stage.proxy.rule(move |asked| hold_after_record(asked, &recorded));
     let run = stage.install("cilium", &[]);
     until("helm's record is pending", MINUTE * 2, || {
         stage.release("kube-system") == ["1 pending-install"]
@@ -79,10 +77,12 @@ fn scenario_28_killed_in_each_phase() {
     // Between the journal and the Secret: only abort is offered.
     stage.proxy.rule(|asked| {
         let keeps = asked.method == Method::POST && asked.path.ends_with("/secrets") && !asked.by_helm();
-        keeps.then_some(Fault::Hold)
+        keeps.then_some(Fault::Silence(MINUTE))
     });
     let run = stage.install("cilium", &[]);
-    until("the journal is begun", MINUTE * 2, || stage.plane.get(JOURNAL).is_some());
+    until("the journal is begun", MINUTE * 2, || {
+        stage.plane.get(JOURNAL).is_some()
+    });
     run.kill();
     stage.proxy.heal();
     assert_eq!(stage.phase().as_deref(), Some("planned"));
@@ -102,10 +102,14 @@ fn scenario_28_killed_in_each_phase() {
     run.says("gate:");
     run.kill();
     assert_eq!(stage.phase().as_deref(), Some("gate"));
-    stage.proxy.rule(|asked| (asked.by_helm() && asked.method == Method::DELETE).then_some(Fault::Hold));
+    stage
+        .proxy
+        .rule(|asked| (asked.by_helm() && asked.method == Method::DELETE).then_some(Fault::Hold));
     let mut run = stage.start(&["abort", "--yes"]);
     run.says("back:");
-    until("helm has begun to remove", MINUTE, || stage.helm_lives("uninstall"));
+    until("helm has begun to remove", MINUTE, || {
+        stage.helm_lives("uninstall")
+    });
     run.kill();
     let helm = stage.helm_pid("uninstall").expect("helm was called");
     rustix::process::kill_process(helm, rustix::process::Signal::KILL).expect("helm runs");

@@ -134,7 +134,11 @@ impl Stage {
         command
             .args(arguments)
             .env_clear()
-            .envs(["PATH", "HOME"].into_iter().filter_map(|n| Some((n, std::env::var_os(n)?))))
+            .envs(
+                ["PATH", "HOME"]
+                    .into_iter()
+                    .filter_map(|n| Some((n, std::env::var_os(n)?))),
+            )
             .envs([("LANG", "C.UTF-8"), ("COLUMNS", "160"), ("USER", "tester")])
             .env("KUBECONFIG", kubeconfig)
             .env("HELM_BIN", &self.helm)
@@ -150,7 +154,11 @@ impl Stage {
     }
 
     pub fn install_arguments<'a>(&'a self, cni: &'a str) -> Vec<String> {
-        ["install", cni, "--repo"].map(String::from).into_iter().chain([self.charts.display().to_string()]).collect()
+        ["install", cni, "--repo"]
+            .map(String::from)
+            .into_iter()
+            .chain([self.charts.display().to_string()])
+            .collect()
     }
 
     /// Runs a verb to its end, with `--yes`.
@@ -290,13 +298,18 @@ impl Stage {
     /// Writes that the API server has noted from the plugin and from helm, tries and reviews left out.
     pub fn audited_writes(&self) -> Vec<String> {
         let text = fs::read_to_string(self.plane.dir().join("audit.log")).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let ours = lines.filter(|event| {
             let agent = event["userAgent"].as_str().unwrap_or_default();
             let uri = event["requestURI"].as_str().unwrap_or_default();
             (agent.starts_with("kubectl-byocni/") || agent.starts_with("Helm/"))
                 && !uri.contains("dryRun=All")
                 && !uri.contains("reviews")
+                && event["responseStatus"]["code"]
+                    .as_u64()
+                    .is_some_and(|code| code < 300)
         });
         ours.map(|event| format!("{} {}", event["verb"], event["requestURI"]))
             .collect()

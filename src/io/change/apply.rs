@@ -47,11 +47,7 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// See [`ApplyError`].
-pub async fn definitions(
-    connection: &Connection,
-    objects: &[Object],
-    lock: &Lock,
-) -> Result<(), ApplyError> {
+pub async fn definitions(connection: &Connection, objects: &[Object], lock: &Lock) -> Result<(), ApplyError> {
     for object in objects {
         if !lock.ours().await {
             return Err(ApplyError::Lost);

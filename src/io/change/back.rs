@@ -207,8 +207,8 @@ async fn delete(connection: &Connection, path: &str) -> Result<(), RequestError>
 
 #[derive(Deserialize)]
 struct List<T> {
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    // An empty list of metadata comes as null.
+    items: Option<Vec<T>>,
 }
 
 async fn list<T: serde::de::DeserializeOwned>(
@@ -219,7 +219,7 @@ async fn list<T: serde::de::DeserializeOwned>(
     let body = connection.get(path, accept).await?;
     let list: List<T> =
         serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
-    Ok(list.items)
+    Ok(list.items.unwrap_or_default())
 }
 
 /// Definitions of the CNI's groups, and those that were applied for it, that were not there before.

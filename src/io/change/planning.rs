@@ -380,10 +380,9 @@ impl Planner<'_> {
         };
         let release = helm.release(&target, &draft.release, None);
         let unread = |surroundings: &mut Surroundings, error: HelmError| {
-            surroundings.unread.push(format!(
-                "release {}/{} ({error})",
-                draft.namespace, draft.release
-            ));
+            surroundings
+                .unread
+                .push(format!("release {}/{} ({error})", draft.namespace, draft.release));
         };
         let newest = match release.history().await {
             Ok(mut history) => history.pop()?,

@@ -286,7 +286,9 @@ async fn back_again(
         } else if uninstall {
             None
         } else if unknown {
-            Some("its chart is gone from the Secret kubectl-byocni, so that it cannot be told whether its agents have run")
+            Some(
+                "its chart is gone from the Secret kubectl-byocni, so that it cannot be told whether its agents have run",
+            )
         } else if back::agents_ever_ran(&job).await {
             Some("its agents have run, and without them nodes would be Ready without a network")
         } else {
@@ -464,9 +466,7 @@ async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmE
             said: String::new(),
         });
     }
-    let release = job
-        .helm
-        .release(job.target, &job.operation.release, Some(stop));
+    let release = job.helm.release(job.target, &job.operation.release, Some(stop));
     let mut change = Change::new(job.chart, &job.luggage.values, HELM_LIMIT);
     change.create_namespace = true;
     change.take_ownership = job.operation.take_ownership;
@@ -475,12 +475,10 @@ async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmE
     let done = match &newest {
         None => release.install(&change).await,
         // An interrupted way back: it is gone to its end, and then the way forth is begun again.
-        Some(newest) if newest.status == "uninstalling" => {
-            match release.uninstall(false, HELM_LIMIT).await {
-                Ok(()) => release.install(&change).await,
-                Err(error) => Err(error),
-            }
-        }
+        Some(newest) if newest.status == "uninstalling" => match release.uninstall(false, HELM_LIMIT).await {
+            Ok(()) => release.install(&change).await,
+            Err(error) => Err(error),
+        },
         // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
         Some(newest) if newest.pending() => {
             match release.rollback(newest.revision, HELM_LIMIT, false).await {
