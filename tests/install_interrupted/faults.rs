@@ -22,7 +22,7 @@ fn scenarios_32_and_35_overloaded() {
     let Some(stage) = Stage::set(3) else { return };
     stage.hold_agents();
     let mut run = stage.install("cilium", &[]);
-    run.says("agents 0/3");
+    run.says("operator 1/1");
     let begun = Instant::now();
     let busy = Duration::from_secs(20);
     stage
@@ -111,7 +111,7 @@ fn scenarios_34_and_36_lost_answers_and_logins() {
     let Some(stage) = Stage::set(3) else { return };
     stage.hold_agents();
     let mut run = stage.install("cilium", &["--timeout", "15s"]);
-    run.says("agents 0/3");
+    run.says("operator 1/1");
     stage
         .proxy
         .rule(|asked| (!asked.by_helm()).then_some(Fault::Answer(401)));

@@ -80,7 +80,7 @@ fn scenario_37_a_sleeper_wakes() {
         .to_string();
     let arguments = ["install", "cilium", "--yes", "--repo", charts.as_str()];
     let mut run = stage.start_with(sleeper.kubeconfig(), &arguments);
-    run.says("agents 0/3");
+    run.says("operator 1/1");
     run.signal(Signal::STOP);
     // Somebody else takes it over, and holds it while the sleeper wakes.
     let mut heir = stage.start(&["resume", "--yes"]);

@@ -48,7 +48,7 @@ fn scenarios_29_and_30_interrupted() {
     stage.hold_agents();
     let mut run = stage.install("cilium", &[]);
     run.says("gate:");
-    run.says("agents 0/3");
+    run.says("operator 1/1");
     run.signal(Signal::INT);
     let told = run.end(MINUTE);
     assert_eq!(told.exit, Some(130), "{told:#?}");

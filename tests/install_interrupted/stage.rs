@@ -67,8 +67,7 @@ impl Stage {
         fs::create_dir(&notes).expect("a folder for notes");
         let script = plane.dir().join("helm-noted");
         let text = format!(
-            "#!/bin/sh\necho $$ > {0}/pid-$1\necho \"$1\" >> {0}/calls\n\
-             if [ -f {0}/before-$1 ]; then . {0}/before-$1; fi\nexec {1} \"$@\"\n",
+            "#!/bin/sh\necho $$ > {0}/pid-$1\nexec {1} \"$@\"\n",
             notes.display(),
             program.display()
         );
@@ -153,32 +152,9 @@ impl Stage {
         self.start(&[&base[..], more].concat())
     }
 
-    pub fn install_arguments<'a>(&'a self, cni: &'a str) -> Vec<String> {
-        ["install", cni, "--repo"]
-            .map(String::from)
-            .into_iter()
-            .chain([self.charts.display().to_string()])
-            .collect()
-    }
-
     /// Runs a verb to its end, with `--yes`.
     pub fn run(&self, arguments: &[&str], limit: Duration) -> Told {
         self.start(&[arguments, &["--yes"]].concat()).end(limit)
-    }
-
-    /// A shell's text that helm does before this verb.
-    pub fn before_helm(&self, verb: &str, does: &str) {
-        fs::write(self.notes.join(format!("before-{verb}")), does).expect("a note for helm");
-    }
-
-    pub fn forget_helm(&self, verb: &str) {
-        let _ = fs::remove_file(self.notes.join(format!("before-{verb}")));
-    }
-
-    /// How often helm was called with this verb.
-    pub fn helm_calls(&self, verb: &str) -> usize {
-        let calls = fs::read_to_string(self.notes.join("calls")).unwrap_or_default();
-        calls.lines().filter(|line| *line == verb).count()
     }
 
     /// The newest process of helm with this verb.

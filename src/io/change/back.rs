@@ -39,8 +39,7 @@ use crate::{
 /// Helm's limit for removing a release.
 const UNINSTALL_LIMIT: Duration = Duration::from_secs(120);
 
-/// How long the API server may take until everything is gone. A namespace hangs in deletion while an aggregated API
-/// such as metrics.k8s.io is unavailable, as it is on AKS without a CNI: that is then said, not waited for.
+/// How long the API server may take until everything is gone.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whether an agent of this change ever ran; where that cannot be read, as if one had.
@@ -133,40 +132,63 @@ async fn remove_traces(job: &Job<'_>, lock: &Lock, left: &mut Vec<String>) {
         left.push(format!("the start-up taint on nodes: {error}"));
     }
     if !job.operation.before.namespace && lock.ours().await {
-        let name = &job.operation.namespace;
-        let silent = silent_apis(job.connection).await;
-        if !silent.is_empty() {
-            // Removed now it would be Terminating for ever, and in the way of the next try.
-            (job.tell)(&Event::Note(format!(
-                "namespace {name} stays, empty: namespaces cannot be removed while {} does not answer, as without a \
-                 network; once it does: kubectl delete namespace {name}",
-                silent.join(", ")
-            )));
-        } else if let Err(error) = delete(job.connection, &format!("/api/v1/namespaces/{name}")).await {
-            left.push(format!("namespace {name}: {error}"));
+        let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
+        if let Err(error) = delete(job.connection, &path).await {
+            left.push(format!("namespace {}: {error}", job.operation.namespace));
         }
     }
 }
 
-/// Aggregated APIs that do not answer: while there is one, what is in a namespace cannot be listed, and none can be
-/// removed. Where that cannot be read it is tried.
-async fn silent_apis(connection: &Connection) -> Vec<String> {
-    let path = "/apis/apiregistration.k8s.io/v1/apiservices";
-    let all: Vec<Value> = list(connection, path, "application/json")
-        .await
-        .unwrap_or_default();
-    let silent = |api: &Value| {
-        let conditions = api.pointer("/status/conditions").and_then(Value::as_array);
-        conditions
-            .into_iter()
-            .flatten()
-            .any(|c| c["type"] == "Available" && c["status"] != "True")
+/// Helps the namespaces of this change to their end, and names those that are still there. While an aggregated API does
+/// not answer, as metrics.k8s.io does not on AKS without a CNI, the server cannot list what is in a namespace and keeps it
+/// Terminating for ever, where the next try of an install would run into it. One that the server says to be empty but for
+/// that is finalized: it was made by this change, when that API did not answer either.
+async fn end_namespaces(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, RequestError> {
+    let all: Vec<Value> = list(job.connection, "/api/v1/namespaces", "application/json").await?;
+    let mut there = vec![];
+    for namespace in all.iter().filter(|namespace| is_ours(job, namespace)) {
+        let name = namespace.pointer("/metadata/name").and_then(Value::as_str);
+        let name = name.unwrap_or_default();
+        there.push(format!("namespace {}", Text::new(name).line(100)));
+        if is_stuck(namespace) && lock.ours().await {
+            let mut body = namespace.clone();
+            body["apiVersion"] = "v1".into();
+            body["kind"] = "Namespace".into();
+            body["spec"] = json!({ "finalizers": [] });
+            let path = format!("/api/v1/namespaces/{name}/finalize");
+            let body = body.to_string().into_bytes();
+            match tries::send(job.connection, Method::PUT, &path, "application/json", &body).await {
+                Ok(_) | Err(RequestError::NotFound) => {}
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(there)
+}
+
+/// Whether the release made it: it belongs to the release, or was made for it.
+fn is_ours(job: &Job<'_>, namespace: &Value) -> bool {
+    let operation = &job.operation;
+    let text = |path: &str| namespace.pointer(path).and_then(Value::as_str);
+    let belongs = text("/metadata/annotations/meta.helm.sh~1release-name") == Some(&operation.release)
+        && text("/metadata/annotations/meta.helm.sh~1release-namespace") == Some(&operation.namespace);
+    let made = !operation.before.namespace && text("/metadata/name") == Some(&operation.namespace);
+    belongs || made
+}
+
+/// Whether it ends, is empty as far as the server can see, and waits only for an API that does not answer.
+fn is_stuck(namespace: &Value) -> bool {
+    let conditions = namespace.pointer("/status/conditions").and_then(Value::as_array);
+    let says = |kind: &str, status: &str| {
+        let mut all = conditions.into_iter().flatten();
+        all.any(|c| c["type"] == kind && c["status"] == status)
     };
-    let names = all.iter().filter(|api| silent(api));
-    names
-        .filter_map(|api| api.pointer("/metadata/name").and_then(Value::as_str))
-        .map(|name| Text::new(name).line(100))
-        .collect()
+    namespace.pointer("/metadata/deletionTimestamp").is_some()
+        && says("NamespaceDeletionDiscoveryFailure", "True")
+        && says("NamespaceDeletionContentFailure", "False")
+        && says("NamespaceContentRemaining", "False")
+        && says("NamespaceFinalizersRemaining", "False")
 }
 
 /// Removes the Leases of the CNI's operator; those that were there are named.
@@ -381,18 +403,9 @@ async fn still_there(job: &Job<'_>, lock: &Lock) -> Vec<String> {
         Ok(nodes) => left.push(format!("the start-up taint on {}", nodes.join(", "))),
         Err(error) => left.push(format!("the start-up taint on nodes: {error}")),
     }
-    if !job.operation.before.namespace {
-        let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
-        match job.connection.get(&path, "application/json").await {
-            Err(RequestError::NotFound) => {}
-            Ok(body) if !is_ending(&body) && !silent_apis(job.connection).await.is_empty() => {}
-            _ => left.push(format!("namespace {}", job.operation.namespace)),
-        }
+    match end_namespaces(job, lock).await {
+        Ok(there) => left.extend(there),
+        Err(error) => left.push(format!("namespaces of the release: {error}")),
     }
     left
-}
-
-fn is_ending(body: &[u8]) -> bool {
-    let object: Value = serde_json::from_slice(body).unwrap_or_default();
-    object.pointer("/metadata/deletionTimestamp").is_some()
 }
