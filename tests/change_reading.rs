@@ -62,7 +62,7 @@ webhooks:
 
 fn rendered() -> Vec<Object> {
     let text = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: a, namespace: kube-system}\n";
-    manifest::objects(text).expect("YAML")
+    manifest::objects(kubectl_byocni::yaml::documents(text).expect("YAML"))
 }
 
 fn opened(kubeconfig: PathBuf) -> (Capture, Vec<String>) {

@@ -21,7 +21,8 @@ pub struct Object {
 
 impl Object {
     /// Reads one document; nothing where it is empty (a chart's condition was false) or no object.
-    pub fn of(value: Value) -> Option<Object> {
+    pub fn of(mut value: Value) -> Option<Object> {
+        modes(&mut value, false);
         let text = |pointer: &str| Some(value.pointer(pointer)?.as_str()?.to_string());
         Some(Object {
             api_version: text("/apiVersion")?,
@@ -47,6 +48,29 @@ impl Object {
     }
 }
 
+/// Makes numbers of the file modes in `volumes`. Charts write `defaultMode: 0400`: an octal number in YAML 1.1, which
+/// Kubernetes' own tools read, and text in the YAML of today, which the API server refuses there.
+fn modes(value: &mut Value, in_volumes: bool) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| modes(item, in_volumes)),
+        Value::Object(map) => {
+            for (key, value) in map {
+                let octal = match value.as_str() {
+                    Some(text) if in_volumes && matches!(key.as_str(), "defaultMode" | "mode") => text
+                        .strip_prefix('0')
+                        .and_then(|digits| i64::from_str_radix(digits, 8).ok()),
+                    _ => None,
+                };
+                match octal {
+                    Some(mode) => *value = mode.into(),
+                    None => modes(value, in_volumes || key == "volumes"),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The objects of these documents, Lists taken apart, in their order.
 pub fn objects(documents: Vec<Value>) -> Vec<Object> {
     let mut all = vec![];
@@ -67,6 +91,21 @@ pub fn objects(documents: Vec<Value>) -> Vec<Object> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn octal_file_modes_are_numbers_in_volumes_alone() {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "data": {"mode": "0400"},
+            "spec": {"volumes": [
+                {"name": "0400", "configMap": {"defaultMode": "0400", "items": [{"key": "a", "mode": 256}]}},
+            ]},
+        });
+        let object = Object::of(object).expect("an object").value;
+        assert_eq!(object["data"]["mode"], "0400");
+        assert_eq!(object["spec"]["volumes"][0]["name"], "0400");
+        assert_eq!(object["spec"]["volumes"][0]["configMap"]["defaultMode"], 256);
+        assert_eq!(object["spec"]["volumes"][0]["configMap"]["items"][0]["mode"], 256);
+    }
 
     #[test]
     fn documents_and_lists_become_objects() {

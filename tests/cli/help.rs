@@ -36,7 +36,10 @@ fn verbs_that_are_still_to_come_say_so() {
 #[test]
 fn version() {
     let ended = byocni("version --client").end();
-    let expected = format!("kubectl-byocni v{}\n", env!("CARGO_PKG_VERSION"));
+    let expected = format!(
+        "kubectl-byocni  v{}\nhelm            none that can be used: helm was not found: there is none on the PATH\n",
+        env!("CARGO_PKG_VERSION")
+    );
     assert_eq!(
         (ended.code, &*ended.stdout, &*ended.stderr),
         (Some(0), &*expected, "")

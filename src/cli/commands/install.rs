@@ -29,6 +29,7 @@ use crate::{
         change::{
             self, Job,
             planning::{Live, Origin, Planned, Planner, expected},
+            trial::Extent,
         },
         charts::{ChartSource, Charts, read_manifest, read_values},
         cluster,
@@ -154,6 +155,12 @@ async fn installed(
         live: None,
     };
     if !args.from.is_empty() {
+        if args.dry_run == Some(DryRun::Server) {
+            return Err(Failure::usage(
+                "--from is a file: there is no server to ask",
+                "kubectl byocni install CNI --dry-run=client --from FILE",
+            ));
+        }
         let capture = capture_file::load(&args.from)?;
         let planned = planner.plan(&capture).await;
         terminal.print(&render::plan(
@@ -189,6 +196,10 @@ async fn installed(
     let live = Live {
         connection: &connection,
         target: target.as_ref(),
+        tries: match args.dry_run {
+            Some(DryRun::Server) => Extent::Everything,
+            _ => Extent::Roles,
+        },
     };
     let planner = Planner {
         live: Some(live),

@@ -117,7 +117,7 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
     } else {
         let capture = match args.from.is_empty() {
             false => capture_file::load(&args.from)?,
-            true => read_live(&asked, global, terminal).await?,
+            true => read_live(&asked, Reading::Status, global, terminal).await?,
         };
         judged(args, &asked, &capture)
     };
@@ -153,8 +153,22 @@ fn outcome(args: &Args, report: &Report) -> Outcome {
     }
 }
 
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// What the report takes.
+    Status,
+    /// And what a plan takes besides.
+    Change,
+}
+
 /// Reads the cluster, saying on a terminal what is on its way.
-pub async fn read_live(asked: &Asked, global: &Global, terminal: &Terminal) -> Result<Capture, Failure> {
+pub async fn read_live(
+    asked: &Asked,
+    reading: Reading,
+    global: &Global,
+    terminal: &Terminal,
+) -> Result<Capture, Failure> {
     terminal.fleeting("connecting …");
     let connection = match Connection::open(&global.connection()).await {
         Ok(connection) => connection,
@@ -163,7 +177,7 @@ pub async fn read_live(asked: &Asked, global: &Global, terminal: &Terminal) -> R
             return Err(error.into());
         }
     };
-    let capture = read_with(&connection, asked, global, terminal).await;
+    let capture = read_with(&connection, asked, reading, global, terminal).await;
     terminal.settle();
     capture
 }
@@ -171,6 +185,7 @@ pub async fn read_live(asked: &Asked, global: &Global, terminal: &Terminal) -> R
 async fn read_with(
     connection: &Connection,
     asked: &Asked,
+    reading: Reading,
     global: &Global,
     terminal: &Terminal,
 ) -> Result<Capture, Failure> {
@@ -183,7 +198,10 @@ async fn read_with(
         }
     };
     terminal.fleeting("reading …");
-    Ok(cluster::read(connection, asked, &progress).await?)
+    Ok(match reading {
+        Reading::Status => cluster::read(connection, asked, &progress).await?,
+        Reading::Change => cluster::read_for_change(connection, asked, &progress).await?,
+    })
 }
 
 /// Looks until the verdict is healthy or the time is over; the last look is what is shown.
@@ -195,7 +213,7 @@ async fn wait(args: &Args, asked: &Asked, global: &Global, terminal: &Terminal) 
         let report = judged(
             args,
             asked,
-            &read_with(&connection, asked, global, terminal).await?,
+            &read_with(&connection, asked, Reading::Status, global, terminal).await?,
         );
         terminal.settle();
         let lines = match &last {

@@ -1,18 +1,21 @@
-//! `version`: this plugin's, and the cluster's where one can be reached.
+//! `version`: this plugin's, helm's, and the cluster's where one can be reached.
 
 use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::{
     cli::{Failure, Outcome, global::Global, terminal::Terminal},
     core::text::Text,
-    io::connection::Connection,
+    io::{
+        connection::Connection,
+        helm::{Environment, Helm},
+    },
 };
 
-/// Show the version of the plugin and of the cluster
+/// Show the versions of the plugin, of the helm that it uses, and of the cluster
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  kubectl byocni version\n  kubectl byocni version --client -o json")]
 pub struct Args {
-    /// The plugin's version only, without asking a cluster
+    /// Without asking a cluster
     #[arg(long)]
     client: bool,
     /// The format
@@ -35,12 +38,27 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
     } else {
         cluster(global).await.map(Some)
     };
-    let text = match (args.output, &cluster) {
-        (Output::Text, Ok(Some(version))) => format!("kubectl-byocni v{plugin}\nkubernetes     {version}\n"),
-        (Output::Text, _) => format!("kubectl-byocni v{plugin}\n"),
-        (Output::Json, cluster) => {
-            let known = cluster.as_ref().ok().and_then(|c| c.as_ref()).map(|v| v.as_str());
-            let body = serde_json::json!({ "plugin": format!("v{plugin}"), "kubernetes": known });
+    let helm = Helm::find(&Environment::read()).await;
+    let known = cluster.as_ref().ok().and_then(|c| c.as_ref()).map(|v| v.as_str());
+    let text = match args.output {
+        Output::Text => {
+            let helm = match &helm {
+                Ok(helm) => format!("v{} ({})", helm.version(), helm.program().display()),
+                // Only changes need it, and they say how to get one.
+                Err(error) => format!("none that can be used: {error}"),
+            };
+            let cluster = known.map(|version| format!("kubernetes      {version}\n"));
+            format!(
+                "kubectl-byocni  v{plugin}\nhelm            {helm}\n{}",
+                cluster.unwrap_or_default()
+            )
+        }
+        Output::Json => {
+            let helm = helm.ok().map(|helm| {
+                serde_json::json!({ "version": format!("v{}", helm.version()), "program": helm.program() })
+            });
+            let body =
+                serde_json::json!({ "plugin": format!("v{plugin}"), "helm": helm, "kubernetes": known });
             format!("{body:#}\n")
         }
     };

@@ -26,16 +26,18 @@ pub(super) const ALL: &[Check] = &[
     },
 ];
 
+/// What only a change reads is no part of the state of the cluster: its rules are skipped in the plan, visibly.
+fn of_status<'c>(facts: &Facts<'c>) -> impl Iterator<Item = (&'c Source, &'c State)> {
+    let states = facts.capture.states.iter();
+    states.filter(|(source, _)| !Source::FOR_CHANGE.contains(source))
+}
+
 fn unread(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = vec![];
-    let refused = facts
-        .capture
-        .states
-        .iter()
-        .filter_map(|(source, state)| match state {
-            State::Forbidden { right } => Some((source, right.as_str())),
-            _ => None,
-        });
+    let refused = of_status(facts).filter_map(|(source, state)| match state {
+        State::Forbidden { right } => Some((source, right.as_str())),
+        _ => None,
+    });
     // The CNIs' own kinds are many and mostly another product's: they are counted, not listed.
     let (of_cnis, others): (Vec<_>, Vec<_>) =
         refused.partition(|(source, _)| matches!(source, Source::Custom(_)));
@@ -58,7 +60,7 @@ fn unread(facts: &Facts<'_>) -> Vec<Finding> {
             "kubectl byocni explain source-forbidden",
         ));
     }
-    for (source, state) in &facts.capture.states {
+    for (source, state) in of_status(facts) {
         if let State::Failed { why } = state {
             findings.push(Finding::new(
                 &SOURCE_FAILED,

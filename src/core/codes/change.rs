@@ -155,7 +155,9 @@ pub static RIGHTS_MISSING: Code = Code {
           CNI brings ClusterRoles, CustomResourceDefinitions and privileged pods, so this is \
           cluster-admin in practice:\n\
           kubectl create clusterrolebinding NAME --clusterrole=cluster-admin --user=USER\n\
-          Looking takes far less: docs/rbac-read.yaml.",
+          `escalate` and `bind` let somebody grant what they may not do themselves.\n\
+          The smallest role that will do: docs/rbac-change.yaml. Looking takes far less: \
+          docs/rbac-read.yaml.",
     sources: &[
         "https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access",
         "https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping",
@@ -234,7 +236,8 @@ pub static CHART_UNUSABLE: Code = Code {
     title: "The chart cannot be used",
     means: "The chart could not be fetched, or what came is no chart: a damaged archive, one whose \
             paths lead outside its folder, another digest than the repository's index has, or no \
-            Chart.yaml. The message says which, and where it was looked for.",
+            Chart.yaml; or the server refuses what it renders. The message says which, and where it \
+            was looked for.",
     matters: "What is rendered must be what is installed, byte by byte; a chart that differs from its \
               digest may be anybody's.",
     see: "kubectl version\n\
@@ -274,7 +277,7 @@ pub static CHANGE_LOCKED: Code = Code {
 pub static CHANGE_INTERRUPTED: Code = Code {
     id: "BYO0612",
     slug: "change-interrupted",
-    severity: Severity::Error,
+    severity: Severity::Warning,
     blocks: &[Change::Install, Change::Upgrade],
     title: "An earlier change was not finished",
     means: "The journal, the ConfigMap kubectl-byocni in kube-system, has a change that was begun \
@@ -410,10 +413,11 @@ pub static WEBHOOK_BLOCKS_CHANGE: Code = Code {
     slug: "webhook-blocks-change",
     severity: Severity::Error,
     blocks: &[Change::Install, Change::Upgrade],
-    title: "A webhook that nobody answers would refuse the CNI's objects",
+    title: "A webhook would refuse the CNI's objects",
     means: "An admission webhook with failurePolicy Fail matches objects that the change creates, by \
             its rules, namespaceSelector and objectSelector, and the Service behind it has no \
-            endpoint that can answer. Where no CNI works yet, pods with addresses of their own \
+            endpoint that can answer; or, where --dry-run=server tried the objects, the server's \
+            words are those of a webhook that refused one. Where no CNI works yet, pods with addresses of their own \
             cannot answer either. Webhooks that leave the namespace out, and on AKS those that the \
             admissions enforcer keeps out of kube-system, are not meant.",
     matters: "The server then refuses the agents' pods. They cannot start without the webhook, and the \

@@ -177,10 +177,10 @@ pub fn is_installed(object: &Object) -> bool {
 }
 
 /// Kind and group of custom resources whose definitions are rendered beside them: plural, and whether namespaced.
-pub(super) type Defined = BTreeMap<(String, String), (String, bool)>;
+pub type Defined = BTreeMap<(String, String), (String, bool)>;
 
 /// The definitions among what is rendered.
-pub(super) fn defined<'o>(rendered: impl Iterator<Item = &'o Object>) -> Defined {
+pub fn defined<'o>(rendered: impl Iterator<Item = &'o Object>) -> Defined {
     let of = |object: &Object| {
         let text = |pointer: &str| Some(object.value.pointer(pointer)?.as_str()?.to_string());
         Some((
@@ -233,6 +233,77 @@ const CLUSTER_WIDE: &[&str] = &[
     "ValidatingAdmissionPolicyBinding",
     "ValidatingWebhookConfiguration",
 ];
+
+/// The group of roles and bindings.
+pub const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Where objects of a kind are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The API group, empty for the core.
+    pub group: String,
+    /// The plural.
+    pub resource: String,
+    /// The namespace, where the object lives in one.
+    pub namespace: Option<String>,
+}
+
+/// Where the object would be made; `release` is the namespace of those that name none.
+pub fn place(object: &Object, defined: &Defined, release: &str) -> Place {
+    let (resource, namespaced) = resource(object, defined);
+    Place {
+        group: object.group().to_string(),
+        resource,
+        namespace: namespaced.then(|| object.namespace.as_deref().unwrap_or(release).to_string()),
+    }
+}
+
+impl Place {
+    /// The right to make one.
+    pub fn create(&self) -> Right {
+        Right::new("create", &self.group, &self.resource).within(self.namespace.as_deref())
+    }
+
+    /// The right that makes up for rights which a role, or the role that a binding names, grants and its maker lacks.
+    pub fn grants(&self, object: &Object) -> String {
+        let text = |pointer: &str| object.value.pointer(pointer).and_then(Value::as_str);
+        let right = match (text("/roleRef/kind"), text("/roleRef/name")) {
+            (Some(kind), Some(name)) if object.kind.ends_with("Binding") => {
+                let namespace = self.namespace.as_deref().filter(|_| kind == "Role");
+                Right::new("bind", RBAC, &plural(kind))
+                    .named(name)
+                    .within(namespace)
+            }
+            _ => Right::new("escalate", RBAC, &self.resource)
+                .named(&object.name)
+                .within(self.namespace.as_deref()),
+        };
+        right.to_string()
+    }
+
+    /// The path of its collection. What comes from a chart is written so that it stays one part of the path.
+    pub fn path(&self, api_version: &str) -> String {
+        let (root, version) = match api_version.split_once('/') {
+            Some((group, version)) => (format!("/apis/{}", part(group)), version),
+            None => ("/api".to_string(), api_version),
+        };
+        let namespace = self.namespace.as_deref();
+        let namespace = namespace
+            .map(|n| format!("namespaces/{}/", part(n)))
+            .unwrap_or_default();
+        format!("{root}/{}/{namespace}{}", part(version), part(&self.resource))
+    }
+}
+
+/// Names of Kubernetes hold nothing but these; whatever else there is makes a name that no server knows.
+fn part(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let part: String = text.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    match part.as_str() {
+        "" | "." | ".." => "_".into(),
+        _ => part,
+    }
+}
 
 /// The plural of a kind by the rule that Kubernetes' own tools follow where they have no definition at hand
 /// (<https://github.com/kubernetes/apimachinery/blob/master/pkg/api/meta/restmapper.go>, UnsafeGuessKindToResource).
@@ -370,6 +441,28 @@ mod tests {
         });
         let rendered = [definition, object("example.org/v1", "Goose", None)];
         assert!(texts(&rendered, &PLAIN).contains(&"create geese.example.org in kube-flannel".to_string()));
+    }
+
+    #[test]
+    fn objects_are_made_at_a_path_that_no_name_leads_out_of() {
+        let path = |object: &Object| place(object, &Defined::new(), "release").path(&object.api_version);
+        assert_eq!(
+            path(&object("apps/v1", "DaemonSet", Some("kube-system"))),
+            "/apis/apps/v1/namespaces/kube-system/daemonsets"
+        );
+        assert_eq!(
+            path(&object("v1", "ServiceAccount", None)),
+            "/api/v1/namespaces/release/serviceaccounts"
+        );
+        assert_eq!(path(&object("v1", "Namespace", None)), "/api/v1/namespaces");
+        assert_eq!(
+            path(&object("v1", "Secret", Some("../nodes?x=/"))),
+            "/api/v1/namespaces/.._nodes_x__/secrets"
+        );
+        assert_eq!(
+            path(&object("v1", "Secret", Some(".."))),
+            "/api/v1/namespaces/_/secrets"
+        );
     }
 
     #[test]

@@ -227,9 +227,9 @@ async fn delete(connection: &Connection, path: &str) -> Result<(), RequestError>
     }
 }
 
+/// `items` are `null` in a list of metadata that has none.
 #[derive(Deserialize)]
 struct List<T> {
-    // An empty list of metadata comes as null.
     items: Option<Vec<T>>,
 }
 
@@ -345,12 +345,17 @@ async fn tainted(job: &Job<'_>, taint: &str) -> Result<Vec<String>, RequestError
 /// Waits until nothing of the change is there any more; what is left at the end of the time.
 async fn until_gone(job: &Job<'_>, lock: &Lock) -> Vec<String> {
     let begun = Instant::now();
+    let mut told = vec![];
     loop {
         let left = still_there(job, lock).await;
         if left.is_empty() || begun.elapsed() > GONE_WITHIN || job.stopping() {
             return left;
         }
-        (job.tell)(&Event::Note(format!("still going: {}", left.join(", "))));
+        // Where nothing has changed there is nothing to say.
+        if left != told {
+            (job.tell)(&Event::Note(format!("still going: {}", left.join(", "))));
+            told.clone_from(&left);
+        }
         let mut stop = job.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}

@@ -9,6 +9,7 @@ mod kept;
 pub mod lock;
 pub mod planning;
 mod run;
+pub mod trial;
 mod tries;
 mod watching;
 

@@ -5,30 +5,40 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{interrupted, journal, lock};
+use super::{interrupted, journal, lock, trial};
 use crate::{
     core::{
         capture::{Capture, Source},
         chart::Chart,
         cni::{Cni, image_version, minor_of},
-        codes::change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
+        codes::{
+            change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
+            preflight::RELEASE_IN_THE_WAY,
+        },
         facts::{Asked, Facts},
         finding::{Finding, Subject},
         gate::{self, Expectation},
         journal::{Before, JournaledChart, Operation, Phase},
         judge,
         manifest::{self, Object},
-        plan::{self, Draft, Inputs, Installed, Plan, Request, Surroundings, rights, values, version},
+        plan::{
+            self, Draft, Inputs, Installed, Plan, Request, Surroundings, preflight::RENDERED, rights, values,
+            version,
+        },
         text::Text,
     },
     io::{
         charts::{ChartError, ChartSource, Charts, Fetched},
         cluster,
-        connection::Connection,
+        connection::{Connection, RequestError},
         helm::{Helm, HelmError, Rendering, Target},
         probe,
     },
 };
+
+/// What a plan does not know without helm.
+const UNRENDERED: &str =
+    "what it creates, whether its operator finds a node, and admission webhooks in its way";
 
 /// Where the chart comes from.
 #[derive(Debug, Clone)]
@@ -71,6 +81,8 @@ pub struct Live<'p> {
     pub connection: &'p Connection,
     /// The same for helm, but for the namespace; why not, where helm cannot be sent there.
     pub target: Result<&'p Target, &'p HelmError>,
+    /// How much of what would be made is tried on the server.
+    pub tries: trial::Extent,
 }
 
 /// A plan, and what carrying it out takes.
@@ -132,9 +144,7 @@ impl Planner<'_> {
                     definitions.extend(taken(made, &mut surroundings).unwrap_or_default());
                 }
             }
-            (Some(_), Err(_)) => surroundings
-                .skipped
-                .push(("what it creates, and where it can run".into(), "helm".into())),
+            (Some(_), Err(error)) => surroundings.skipped.push((UNRENDERED.into(), wanted(error))),
             (None, _) => {}
         }
         if let Some(live) = self.live {
@@ -232,7 +242,8 @@ impl Planner<'_> {
     ) -> Plan {
         let report = judge::report(capture, self.asked, &|_| true);
         let crd_charts: Vec<Chart> = crd_charts.iter().map(|f| f.chart.clone()).collect();
-        plan::install(Inputs {
+        let without_helm = surroundings.skipped.iter().any(|(check, _)| check == UNRENDERED);
+        let mut plan = plan::install(Inputs {
             facts,
             report: &report,
             chart,
@@ -241,7 +252,11 @@ impl Planner<'_> {
             draft: draft.clone(),
             rendered,
             surroundings,
-        })
+        });
+        // The same want is not told three times.
+        plan.skipped
+            .retain(|(_, missing)| !without_helm || missing != RENDERED);
+        plan
     }
 
     /// The chart in the version that suits.
@@ -342,6 +357,19 @@ impl Planner<'_> {
             Ok(denied) => surroundings.denied = denied,
             Err(error) => surroundings.unread.push(format!("rights ({error})")),
         }
+        let all: Vec<&Object> = definitions.iter().chain(rendered.unwrap_or_default()).collect();
+        let tried = trial::tried(
+            live.connection,
+            &all,
+            &draft.namespace,
+            capture,
+            &surroundings.denied,
+            live.tries,
+        )
+        .await;
+        surroundings.denied.extend(tried.denied);
+        surroundings.findings.extend(tried.findings);
+        surroundings.skipped.extend(tried.skipped);
         match lock::living_holder(live.connection).await {
             Ok(Some(holder)) => surroundings.findings.push(Finding::new(
                 &CHANGE_LOCKED,
@@ -385,7 +413,13 @@ impl Planner<'_> {
                 .push(format!("release {}/{} ({error})", draft.namespace, draft.release));
         };
         let newest = match release.history().await {
-            Ok(mut history) => history.pop()?,
+            Ok(mut history) => match history.pop() {
+                Some(newest) => newest,
+                None => {
+                    self.damaged(live, draft, surroundings).await;
+                    return None;
+                }
+            },
             Err(error) => {
                 unread(surroundings, error);
                 return None;
@@ -405,6 +439,40 @@ impl Planner<'_> {
             version: newest.version,
             values,
         })
+    }
+}
+
+impl Planner<'_> {
+    /// Records of the release that helm does not see: it leaves out what it cannot read, and then fails half-way.
+    async fn damaged(&self, live: Live<'_>, draft: &Draft, surroundings: &mut Surroundings) {
+        let (release, namespace) = (&draft.release, &draft.namespace);
+        let records = match cluster::release::records(live.connection, namespace).await {
+            Ok(records) => records,
+            Err(RequestError::NotFound) => vec![],
+            Err(error) => {
+                let what = format!("records of release {namespace}/{release} ({error})");
+                return surroundings.unread.push(what);
+            }
+        };
+        let own = records
+            .iter()
+            .filter(|r| r.meta.label("name") == Some(release.as_str()));
+        let names: Vec<String> = own.map(|r| r.meta.name.to_string()).collect();
+        let Some(first) = names.first() else { return };
+        let subjects = names
+            .iter()
+            .map(|name| Subject::namespaced("Secret", namespace, name));
+        surroundings.findings.push(Finding::new(
+            &RELEASE_IN_THE_WAY,
+            subjects.collect(),
+            format!(
+                "release {namespace}/{release} has records that helm cannot read: {}",
+                names.join(", ")
+            ),
+            format!(
+                "kubectl get secret {first} -n {namespace} -o yaml; remove it where nothing of the release is in use"
+            ),
+        ));
     }
 }
 
@@ -608,6 +676,14 @@ fn chart_finding(error: &ChartError) -> Finding {
         .hint()
         .unwrap_or_else(|| "kubectl byocni explain chart-unusable".into());
     Finding::new(&CHART_UNUSABLE, vec![], error.to_string(), fix)
+}
+
+/// What is wanting where there is no helm that can be used.
+fn wanted(error: &HelmError) -> String {
+    match error {
+        HelmError::Missing { .. } => "helm".into(),
+        error => Text::new(&error.to_string()).line(200),
+    }
 }
 
 fn helm_finding(error: &HelmError) -> Finding {

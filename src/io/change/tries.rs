@@ -1,6 +1,5 @@
 //! Writes whose answer was lost or that the server failed at, and that may be sent again: an apply, a removal by name, what
 //! was looked for and is not there. An API server behind a load balancer that loses an instance fails for some seconds.
-#![expect(clippy::disallowed_methods, reason = "pauses between tries")]
 
 use std::time::Duration;
 

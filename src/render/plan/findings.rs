@@ -4,7 +4,6 @@ use crate::core::{
     code::Severity,
     finding::Finding,
     plan::{Plan, blocks},
-    report::Skipped,
 };
 use crate::render::{
     Style, advice,
@@ -12,7 +11,6 @@ use crate::render::{
     line::{Line, clean, clip, wrap},
     problems,
     theme::{self, Mark, Tone},
-    verdict,
 };
 
 /// Findings of the state before that the default page shows.
@@ -110,32 +108,33 @@ fn brief(finding: &Finding, mark: Mark, tone: Tone, whole: bool, style: &Style) 
         .collect()
 }
 
-/// What could not be looked at.
-pub fn skipped(plan: &Plan, wide: bool, style: &Style) -> Vec<String> {
-    let all: Vec<Skipped> = plan
-        .skipped
-        .iter()
-        .map(|(check, missing)| Skipped {
-            check: check.clone(),
-            missing: missing.clone(),
-            needed: false,
-        })
-        .collect();
-    problems::skipped_lines(&all, wide, style)
+/// What could not be looked at, and for want of what; each once, in the plan's order.
+pub fn unchecked(plan: &Plan) -> Vec<(&str, Vec<&str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (check, missing) in &plan.skipped {
+        match all.iter_mut().find(|(known, _)| known == check) {
+            Some((_, wanting)) if wanting.contains(&missing.as_str()) => {}
+            Some((_, wanting)) => wanting.push(missing),
+            None => all.push((check, vec![missing])),
+        }
+    }
+    all
 }
 
-/// What the checks that were skipped lack, each once.
-pub fn missing(plan: &Plan) -> String {
-    let all: Vec<Skipped> = plan
-        .skipped
-        .iter()
-        .map(|(check, missing)| Skipped {
-            check: check.clone(),
-            missing: missing.clone(),
-            needed: false,
-        })
-        .collect();
-    verdict::missing(&all.iter().collect::<Vec<_>>())
+/// The same as text: `not checked: rights, for want of helm`.
+pub fn skipped(plan: &Plan, style: &Style) -> Vec<String> {
+    let lines = unchecked(plan).into_iter().flat_map(|(check, missing)| {
+        let text = format!("not checked: {check}, for want of {}", missing.join("; "));
+        let start = || Line::marked(Mark::Unknown, style);
+        let room = start().room(style).max(1);
+        let pieces = wrap(&clean(&text, style), room, room).into_iter().enumerate();
+        let lines = pieces.map(move |(at, piece)| {
+            let lead = if at == 0 { start() } else { Line::indented(style) };
+            lead.with(Tone::Plain, piece).paint(style)
+        });
+        lines.collect::<Vec<_>>()
+    });
+    lines.collect()
 }
 
 /// The command that comes next: the fix of the first finding that blocks, where that is one, else its explanation.

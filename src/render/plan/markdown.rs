@@ -9,7 +9,7 @@ use crate::core::{
     plan::{Plan, assemble::title},
 };
 use crate::render::{
-    Style, humanize,
+    Style,
     markdown::{advised, escape, fence},
     theme::Mark,
 };
@@ -85,12 +85,10 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
         )?;
     }
     if !plan.skipped.is_empty() {
-        writeln!(
-            out,
-            "\n{} skipped: need {}.",
-            humanize::plural(plan.skipped.len(), "check"),
-            e(&findings::missing(plan))
-        )?;
+        writeln!(out, "\nNot checked:\n")?;
+    }
+    for (check, missing) in findings::unchecked(plan) {
+        writeln!(out, "- {}, for want of {}", e(check), e(&missing.join("; ")))?;
     }
     if let (State::Refused, Some(next)) = (state, findings::next(plan)) {
         write!(out, "\nNext:\n\n{}", fence(&next))?;

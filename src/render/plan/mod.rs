@@ -95,9 +95,24 @@ fn shown(value: &PlannedValue) -> String {
 
 fn bare(value: &Value) -> String {
     match value {
+        Value::Null => "(not set)".into(),
         Value::String(text) => text.clone(),
         Value::Array(items) if items.iter().all(|i| !i.is_object() && !i.is_array()) => {
             items.iter().map(bare).collect::<Vec<_>>().join(",")
+        }
+        other => spaced(other),
+    }
+}
+
+/// JSON with room for a line to break in.
+fn spaced(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(spaced).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) => {
+            let fields = map
+                .iter()
+                .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), spaced(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string(),
     }

@@ -35,21 +35,24 @@ pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
     blocks.push(findings::own(plan, wide, style));
     blocks.push(findings::infos(plan, style));
     blocks.push(findings::before(plan, wide, style));
-    blocks.push(findings::skipped(plan, wide, style));
+    blocks.push(findings::skipped(plan, style));
     blocks.push(closing(plan, state, style));
     blocks.retain(|block| !block.is_empty());
     let blocks: Vec<String> = blocks.iter().map(|block| block.join("\n")).collect();
     blocks.join("\n\n") + "\n"
 }
 
-/// `Install Cilium 1.19.6 on aks-prod: 3 nodes`.
+/// `READY  Install Cilium 1.19.6 on aks-prod: 3 nodes`: the first line says as much as the last.
 fn headline(plan: &Plan, style: &Style) -> String {
     let nodes = match unread(plan) {
         true => "nodes not read".to_string(),
         false => plural(plan.nodes.0, "node"),
     };
     let text = clean(&format!("{} {}: {nodes}", title(plan), place(plan)), style);
-    let line = Line::marked(mark(State::of(plan)), style);
+    let state = State::of(plan);
+    let line = Line::marked(mark(state), style)
+        .with(mark(state).tone(), state.word())
+        .with(Tone::Plain, "  ");
     let room = line.room(style);
     line.with(Tone::Strong, clip(&text, room, style)).paint(style)
 }
@@ -216,7 +219,9 @@ fn closing(plan: &Plan, state: State, style: &Style) -> Vec<String> {
         State::Ready => {
             let objects = plan.creates.as_ref().map(|c| plural(c.len(), "object"));
             let most = format!("at most {}", span(plan.gate.timeout));
-            let parts: Vec<String> = [Some(title(plan)), objects, Some(most)]
+            let unchecked = findings::unchecked(plan).len();
+            let unchecked = (unchecked > 0).then(|| format!("{unchecked} not checked"));
+            let parts: Vec<String> = [Some(title(plan)), objects, Some(most), unchecked]
                 .into_iter()
                 .flatten()
                 .collect();

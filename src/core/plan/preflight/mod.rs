@@ -23,6 +23,9 @@ use crate::core::{
     words,
 };
 
+/// What rules are skipped for want of, where nothing was rendered.
+pub const RENDERED: &str = "the rendered chart";
+
 /// What the rules look at.
 pub(super) struct Look<'a> {
     /// The cluster.

@@ -29,7 +29,7 @@ const TRANSIENT: &[&str] = &[
 /// Looks for a node for every operator that the chart renders.
 pub(super) fn check(look: &Look<'_>, found: &mut Found) {
     if look.rendered.is_none() {
-        found.skip(RULE, "the rendered chart");
+        found.skip(RULE, super::RENDERED);
         return;
     }
     let linux: Vec<&NodeFacts<'_>> = look

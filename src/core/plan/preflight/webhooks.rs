@@ -58,7 +58,7 @@ enum Answer {
 pub(super) fn check(look: &Look<'_>, found: &mut Found) {
     let capture = look.facts.capture;
     if look.rendered.is_none() {
-        found.skip(RULE, "the rendered chart");
+        found.skip(RULE, super::RENDERED);
         return;
     }
     let created = created(look);
