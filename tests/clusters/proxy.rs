@@ -271,18 +271,20 @@ async fn read_head(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<
 async fn read_body(stream: &mut BufReader<TcpStream>, head: &Head) -> std::io::Result<Vec<u8>> {
     let mut body = vec![0; head.length];
     stream.read_exact(&mut body).await?;
-    while head.chunked {
+    if !head.chunked {
+        return Ok(body);
+    }
+    loop {
         let mut line = String::new();
         stream.read_line(&mut line).await?;
         let size = usize::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
         let mut piece = vec![0; size + 2];
         stream.read_exact(&mut piece).await?;
         if size == 0 {
-            break;
+            return Ok(body);
         }
         body.extend_from_slice(&piece[..size]);
     }
-    Ok(body)
 }
 
 async fn pass(shared: &Shared, head: &Head, body: Vec<u8>) -> Result<http::Response<Body>, String> {

@@ -1,12 +1,12 @@
 //! Killed without a word, at every point: `abort` leaves a cluster as fresh as before, `resume` a network that works.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Method;
 
 use crate::{
-    clusters::{Asked, Fault},
+    clusters::{Asked, Behaviour, Fault, Which},
     stage::{AGENTS, JOURNAL, LONG, MINUTE, SECRET, Stage, until},
 };
 
@@ -127,4 +127,40 @@ fn scenario_28_killed_in_each_phase() {
     stage.free_agents();
     let told = stage.run(&["resume"], LONG);
     stage.assert_installed(&told);
+}
+
+/// Scenario 28: killed while Calico's definitions are applied. `abort` removes those that are there; the release's own
+/// namespace ends, too, though the API of the metrics server does not answer.
+#[test]
+fn scenario_28_killed_while_applying_definitions() {
+    let Some(stage) = Stage::set(3) else { return };
+    let applied = AtomicUsize::new(0);
+    stage.proxy.rule(move |asked| {
+        let definition = asked.method == Method::PATCH && asked.path.contains("/customresourcedefinitions/");
+        (definition && applied.fetch_add(1, Ordering::SeqCst) >= 5).then_some(Fault::Silence(MINUTE))
+    });
+    let mut run = stage.install("calico", &["--version", "3.32.1"]);
+    run.says("apply-crds:");
+    until("some are applied", MINUTE, || {
+        let all = stage
+            .plane
+            .get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
+        all.is_some_and(|list| list["items"].as_array().is_some_and(|items| items.len() == 5))
+    });
+    run.kill();
+    stage.proxy.heal();
+    assert_eq!(stage.phase().as_deref(), Some("applying-crds"));
+    let told = stage.run(&["abort"], LONG);
+    assert_eq!(told.exit, Some(0), "{told:#?}");
+    stage.assert_fresh();
+
+    // Its operator's image cannot be pulled: the namespace that was made for the release is taken back.
+    stage
+        .kubelet
+        .set_everywhere(Which::Image("tigera/operator".into()), Behaviour::ImagePull);
+    let told = stage
+        .install("calico", &["--version", "3.32.1", "--timeout", "10s"])
+        .end(LONG);
+    assert_eq!(told.exit, Some(6), "{told:#?}");
+    stage.assert_fresh();
 }

@@ -96,3 +96,18 @@ fn scenario_31_terminated_helm_3() {
 fn scenario_31_terminated_helm_4() {
     terminated(4);
 }
+
+/// Scenario 29, before anything was begun: a signal at the question leaves at once, and nothing was written.
+#[test]
+fn scenario_29_interrupted_at_the_question() {
+    let Some(stage) = Stage::set(3) else { return };
+    let Some(mut run) = stage.asked("cilium") else {
+        return;
+    };
+    run.says("[y/N]");
+    run.types("\u{3}");
+    let told = run.end(Duration::from_secs(20));
+    assert!(told.out.contains("nothing was changed"), "{told:#?}");
+    assert_eq!(told.exit, Some(130), "{told:#?}");
+    assert_eq!(stage.audited_writes(), Vec::<String>::new());
+}

@@ -108,6 +108,43 @@ impl Stage {
         self.start_with(self.proxy.kubeconfig(), arguments)
     }
 
+    /// Starts an install that asks, in a terminal; `None` where no terminal can be played.
+    pub fn asked(&self, cni: &str) -> Option<Run> {
+        let played = Command::new("script").arg("--version").output();
+        required_or_skip(
+            "terminal",
+            played.map_err(|e| format!("script (util-linux): {e}")),
+        )?;
+        let line = format!(
+            "{} install {cni} --repo {}",
+            env!("CARGO_BIN_EXE_kubectl-byocni"),
+            self.charts.display()
+        );
+        let (out, err) = (
+            self.plane.dir().join("asked.out"),
+            self.plane.dir().join("asked.err"),
+        );
+        let plugin = self.command(self.proxy.kubeconfig(), &[]);
+        let mut script = Command::new("script");
+        script.args(["-qec", line.as_str(), "/dev/null"]).env_clear();
+        script.envs(plugin.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let child = script
+            .env("TERM", "xterm")
+            .env("SHELL", "/bin/sh")
+            .stdin(std::process::Stdio::piped())
+            .stdout(File::create(&out).expect("a file"))
+            .stderr(File::create(&err).expect("a file"))
+            .spawn()
+            .expect("script starts");
+        Some(Run {
+            begun: Instant::now(),
+            child,
+            // A terminal has one stream.
+            err: out.clone(),
+            out,
+        })
+    }
+
     pub fn start_with(&self, kubeconfig: &Path, arguments: &[&str]) -> Run {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -303,6 +340,14 @@ pub struct Run {
 impl Run {
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("the plugin runs");
+    }
+
+    /// Types this into its terminal.
+    pub fn types(&mut self, keys: &str) {
+        use std::io::Write as _;
+        let input = self.child.stdin.as_mut().expect("a terminal");
+        input.write_all(keys.as_bytes()).expect("typed");
+        input.flush().expect("typed");
     }
 
     pub fn err(&self) -> String {
