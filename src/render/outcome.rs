@@ -101,7 +101,8 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
         }
         Ended::Lost { phase } => {
             let text = format!(
-                "the lock was lost {}: somebody else may be at work, so nothing more was written · next: kubectl byocni status",
+                "the lock was lost {}: somebody else may be at work, so nothing more was written · \
+                 next: kubectl byocni status; where nobody is, kubectl byocni resume",
                 phase.doing()
             );
             say(Mark::Bad, "NOT RECOVERED", &text);

@@ -11,7 +11,10 @@ use crate::{
         capture::{Capture, Source},
         chart::Chart,
         cni::{Cni, image_version, minor_of},
-        codes::change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
+        codes::{
+            change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
+            preflight::RELEASE_IN_THE_WAY,
+        },
         facts::{Asked, Facts},
         finding::{Finding, Subject},
         gate::{self, Expectation},
@@ -27,7 +30,7 @@ use crate::{
     io::{
         charts::{ChartError, ChartSource, Charts, Fetched},
         cluster,
-        connection::Connection,
+        connection::{Connection, RequestError},
         helm::{Helm, HelmError, Rendering, Target},
         probe,
     },
@@ -410,7 +413,13 @@ impl Planner<'_> {
                 .push(format!("release {}/{} ({error})", draft.namespace, draft.release));
         };
         let newest = match release.history().await {
-            Ok(mut history) => history.pop()?,
+            Ok(mut history) => match history.pop() {
+                Some(newest) => newest,
+                None => {
+                    self.damaged(live, draft, surroundings).await;
+                    return None;
+                }
+            },
             Err(error) => {
                 unread(surroundings, error);
                 return None;
@@ -430,6 +439,40 @@ impl Planner<'_> {
             version: newest.version,
             values,
         })
+    }
+}
+
+impl Planner<'_> {
+    /// Records of the release that helm does not see: it leaves out what it cannot read, and then fails half-way.
+    async fn damaged(&self, live: Live<'_>, draft: &Draft, surroundings: &mut Surroundings) {
+        let (release, namespace) = (&draft.release, &draft.namespace);
+        let records = match cluster::release::records(live.connection, namespace).await {
+            Ok(records) => records,
+            Err(RequestError::NotFound) => vec![],
+            Err(error) => {
+                let what = format!("records of release {namespace}/{release} ({error})");
+                return surroundings.unread.push(what);
+            }
+        };
+        let own = records
+            .iter()
+            .filter(|r| r.meta.label("name") == Some(release.as_str()));
+        let names: Vec<String> = own.map(|r| r.meta.name.to_string()).collect();
+        let Some(first) = names.first() else { return };
+        let subjects = names
+            .iter()
+            .map(|name| Subject::namespaced("Secret", namespace, name));
+        surroundings.findings.push(Finding::new(
+            &RELEASE_IN_THE_WAY,
+            subjects.collect(),
+            format!(
+                "release {namespace}/{release} has records that helm cannot read: {}",
+                names.join(", ")
+            ),
+            format!(
+                "kubectl get secret {first} -n {namespace} -o yaml; remove it where nothing of the release is in use"
+            ),
+        ));
     }
 }
 
