@@ -24,6 +24,7 @@ use crate::{
         gate::{Expectation, Failure, Look, Reach},
         journal::{Operation, Phase},
         manifest::Object,
+        plan::differing,
     },
     io::{
         connection::{Connection, RequestError},
@@ -369,16 +370,9 @@ async fn bring(job: &Job<'_>) -> Result<Option<Finding>, HelmError> {
     change.create_namespace = true;
     change.take_ownership = job.operation.take_ownership;
     change.description = Some("kubectl byocni");
-    let newest = settled(job).await?;
-    let done = match &newest {
+    let done = match settled(job).await? {
         None => release.install(&change).await,
-        // Resumed with another chart, or after a helm that was told to stop: what it made stays and is completed.
-        Some(newest) if newest.status == "failed" || newest.version != job.operation.chart.version => {
-            release.upgrade(&change).await
-        }
-        // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
-        Some(newest) if newest.pending() => release.rollback(newest.revision, HELM_LIMIT, false).await,
-        Some(_) => Ok(()),
+        Some(newest) => complete(job, &release, &newest, &change).await,
     };
     match done {
         Ok(()) => {}
@@ -406,6 +400,27 @@ async fn bring(job: &Job<'_>) -> Result<Option<Finding>, HelmError> {
             None,
         )),
     })
+}
+
+/// Brings a release that is there to the planned chart and values.
+async fn complete(
+    job: &Job<'_>,
+    release: &Release<'_>,
+    newest: &Revision,
+    change: &Change<'_>,
+) -> Result<(), HelmError> {
+    let given = release.values(Some(newest.revision)).await?;
+    if newest.pending() {
+        // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
+        release.rollback(newest.revision, HELM_LIMIT, false).await?;
+    }
+    // Resumed with another chart or other values, or after a helm that was told to stop: what it made stays.
+    let other = newest.version != job.operation.chart.version
+        || !differing(&given, &job.luggage.values).is_empty();
+    match other || newest.status == "failed" {
+        true => release.upgrade(change).await,
+        false => Ok(()),
+    }
 }
 
 /// The newest revision, once no helm is at work on it: one that outlived its plugin is given time to end.

@@ -343,7 +343,7 @@ fn in_the_way(look: &Look<'_>, revision: i64, status: &str, what: String) -> Fin
 }
 
 /// The keys whose values differ, as `--set` writes them. What is null or empty counts as not given.
-fn differing(installed: &Value, planned: &Value) -> Vec<String> {
+pub fn differing(installed: &Value, planned: &Value) -> Vec<String> {
     let mut keys = vec![];
     compare("", installed, planned, &mut keys);
     keys
