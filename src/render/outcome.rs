@@ -79,9 +79,8 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
                 say(Mark::Warning, "left", one);
             }
             if left.is_empty() && because.code.slug == CHANGE_INTERRUPTED.slug {
-                let text = format!(
-                    "{name} was taken away: the cluster is as it was · next: kubectl byocni status"
-                );
+                let text =
+                    format!("{name} was taken away: the cluster is as it was · next: kubectl byocni status");
                 say(Mark::Good, "TAKEN BACK", &text);
             } else if left.is_empty() {
                 let text = format!(

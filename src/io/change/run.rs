@@ -415,8 +415,8 @@ async fn complete(
         release.rollback(newest.revision, HELM_LIMIT, false).await?;
     }
     // Resumed with another chart or other values, or after a helm that was told to stop: what it made stays.
-    let other = newest.version != job.operation.chart.version
-        || !differing(&given, &job.luggage.values).is_empty();
+    let other =
+        newest.version != job.operation.chart.version || !differing(&given, &job.luggage.values).is_empty();
     match other || newest.status == "failed" {
         true => release.upgrade(change).await,
         false => Ok(()),
