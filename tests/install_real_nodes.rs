@@ -152,7 +152,7 @@ fn agents_that_end_and_runs_that_are_killed() {
     on.stage("abort without --uninstall refused");
 
     on.run(&["resume", "--yes", "--set", "extraArg=x"])
-        .expect(4, &["value-unknown-key", "extraArgs"]);
+        .expect(4, &["value-unknown", "extraArgs"]);
     let healing = on.begin(&["resume", "--yes", "--set", "extraArgs=null", "--timeout", "5m"]);
     healing.wait_for("gate: ");
     healing.kill();

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     core::{
-        capture::Crd,
+        capture::{Crd, Namespace},
         change::{Ended, Event},
         facts::Facts,
         finding::Finding,
@@ -178,6 +178,22 @@ async fn definitions_since(job: &Job<'_>) -> Result<Vec<String>, RequestError> {
         .collect())
 }
 
+/// Namespaces that the chart made (Cilium's for secrets). Helm deletes them and does not wait; while one is ending, the
+/// next installation is refused.
+async fn namespaces_of_release(job: &Job<'_>) -> Result<Vec<String>, RequestError> {
+    let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
+    let all: Vec<Namespace> = list(job.connection, "/api/v1/namespaces", metadata).await?;
+    let operation = &job.operation;
+    let ours = |namespace: &Namespace| {
+        let meta = &namespace.meta;
+        meta.annotation("meta.helm.sh/release-name") == Some(operation.release.as_str())
+            && meta.annotation("meta.helm.sh/release-namespace") == Some(operation.namespace.as_str())
+            && meta.name != *operation.namespace
+    };
+    let names = all.into_iter().filter(ours);
+    Ok(names.map(|namespace| namespace.meta.name.to_string()).collect())
+}
+
 /// Takes the CNI's start-up taint off the nodes that did not bear it before: its operator puts it there.
 async fn remove_taints(job: &Job<'_>) -> Result<(), RequestError> {
     let Some(taint) = job.expected.cni.and_then(|cni| cni.taint) else {
@@ -310,6 +326,10 @@ async fn still_there(job: &Job<'_>) -> Vec<String> {
             Err(RequestError::NotFound) => {}
             _ => left.push(format!("namespace {}", job.operation.namespace)),
         }
+    }
+    match namespaces_of_release(job).await {
+        Ok(names) => left.extend(names.into_iter().map(|name| format!("namespace {name}"))),
+        Err(error) => left.push(format!("namespaces cannot be read: {error}")),
     }
     left
 }
