@@ -20,7 +20,7 @@ use crate::{
         cni::{self, Cni},
         code::Change,
         facts::{Asked, cidr},
-        plan::{Request, assemble, set},
+        plan::{Request, assemble},
         text::Text,
         words,
     },
@@ -31,7 +31,7 @@ use crate::{
             planning::{Live, Origin, Planned, Planner, expected},
             trial::Extent,
         },
-        charts::{ChartSource, Charts, read_manifest, read_values},
+        charts::{ChartSource, Charts, read_manifest},
         cluster,
         connection::{Connection, parse_duration},
         helm::{Environment, Helm, Target},
@@ -317,13 +317,7 @@ fn changed(job: &Job<'_>, planned: &Planned) -> outcome::Changed {
 
 /// What was asked for, as far as the command line goes.
 fn request(args: &Args, global: &Global) -> Result<Request, Failure> {
-    let files = read_values(&args.values).map_err(|e| usage(&e, e.hint()))?;
-    let user_values = set::merge(&files, &args.set_json, &args.set, &args.set_string).map_err(|e| {
-        Failure::usage(
-            e.to_string(),
-            "as helm's: --set a.b=c, --set 'list={a,b}', --set-json 'a={\"b\":1}'",
-        )
-    })?;
+    let user_values = changing::user_values(&args.values, &args.set_json, &args.set, &args.set_string)?;
     let cni = args.cni.as_deref().map(known).transpose()?;
     Ok(Request {
         change: Change::Install,
