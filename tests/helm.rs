@@ -73,7 +73,8 @@ async fn rendered(
         api_versions: &[],
         upgrade: false,
     };
-    Ok(objects(&helm.template(&rendering).await?).expect("objects"))
+    let text = helm.template(&rendering).await?;
+    Ok(objects(kubectl_byocni::yaml::documents(&text).expect("YAML")))
 }
 
 fn names(objects: &[Object]) -> Vec<String> {

@@ -30,7 +30,11 @@ const WITHOUT_SCENARIO: &[(&str, &str)] = &[];
 const PLAN_ONLY: &str = "BYO06";
 
 /// Codes of that family that `status` raises too, and that want a scenario like any other.
-const SEEN_BY_STATUS: &[&str] = &["encapsulation-unsupported"];
+const SEEN_BY_STATUS: &[&str] = &[
+    "encapsulation-unsupported",
+    "change-interrupted",
+    "change-under-way",
+];
 
 /// What a check reads without declaring it, with the reason why it may: without it the answer is poorer, never rosier.
 const OPTIONAL: &[(&str, Source, &str)] = &[
@@ -54,6 +58,16 @@ const OPTIONAL: &[(&str, Source, &str)] = &[
         "the agents' configuration",
         Source::Releases,
         "stands in where the API server kept no times of fields",
+    ),
+    (
+        "changes under way",
+        Source::Lock,
+        "without it the change is said to be under way or interrupted",
+    ),
+    (
+        "the release's state",
+        Source::Lock,
+        "without it a release on which somebody is at work counts as stuck",
     ),
 ];
 
@@ -310,6 +324,7 @@ fn without(capture: &Capture, source: Source) -> Capture {
         Source::Events => hidden.events.clear(),
         Source::ServiceCidrs => hidden.service_cidrs.clear(),
         Source::Crds => hidden.crds.clear(),
+        Source::Lock => hidden.leases.clear(),
         Source::Releases => hidden.releases.clear(),
         Source::ValidatingWebhooks => hidden.validating_webhooks.clear(),
         Source::MutatingWebhooks => hidden.mutating_webhooks.clear(),

@@ -60,13 +60,18 @@ fn rooms_name_only_the_rooms_that_they_may() {
             .copied()
             .collect();
         for file in sources(room.folder) {
+            // A test may write its manifests as people do.
+            let test = shown(&file).contains("/tests");
             for (line, path) in paths(&file) {
-                let ban = bans.iter().find(|ban| {
-                    path == **ban
-                        || path
-                            .strip_prefix(**ban)
-                            .is_some_and(|rest| rest.starts_with("::"))
-                });
+                let ban = bans
+                    .iter()
+                    .filter(|ban| !(test && **ban == "crate::yaml"))
+                    .find(|ban| {
+                        path == **ban
+                            || path
+                                .strip_prefix(**ban)
+                                .is_some_and(|rest| rest.starts_with("::"))
+                    });
                 if let Some(ban) = ban {
                     wrong.push(format!("{}:{line}: {} names {ban}", shown(&file), room.folder));
                 }

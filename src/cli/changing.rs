@@ -3,9 +3,9 @@
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::{Failure, Outcome, terminal::Terminal};
+use super::{Failure, Outcome, signals::Signals, terminal::Terminal};
 use crate::{
-    core::{change::Ended, code::Change},
+    core::{change::Ended, code::Change, journal::Operation},
     io::{
         change::journal::Luggage,
         charts::Fetched,
@@ -55,7 +55,13 @@ impl Output {
 pub const CHART: &str = "chart.tgz";
 
 /// What the Secret keeps.
-pub fn luggage(chart: &Fetched, crd_charts: &[Fetched], values: &Value, user_values: &Value) -> Luggage {
+pub fn luggage(
+    operation: &Operation,
+    chart: &Fetched,
+    crd_charts: &[Fetched],
+    values: &Value,
+    user_values: &Value,
+) -> Luggage {
     let definitions = crd_charts
         .iter()
         .enumerate()
@@ -66,6 +72,7 @@ pub fn luggage(chart: &Fetched, crd_charts: &[Fetched], values: &Value, user_val
             .collect(),
         values: values.clone(),
         user_values: user_values.clone(),
+        operation: operation.id.clone(),
     }
 }
 
@@ -82,7 +89,12 @@ pub fn progressive(change: Change) -> &'static str {
 ///
 /// # Errors
 /// Where nobody can be asked.
-pub fn confirmed(yes: bool, question: &str, terminal: &Terminal) -> Result<bool, Failure> {
+pub async fn confirmed(
+    yes: bool,
+    question: &str,
+    terminal: &Terminal,
+    signals: &Signals,
+) -> Result<bool, Failure> {
     if yes {
         return Ok(true);
     }
@@ -93,7 +105,14 @@ pub fn confirmed(yes: bool, question: &str, terminal: &Terminal) -> Result<bool,
             outcome: Outcome::Refused,
         });
     }
-    Ok(terminal.confirm(question))
+    tokio::select! {
+        answer = terminal.confirm(question) => Ok(answer),
+        () = signals.asked(1) => Err(Failure {
+            message: "interrupted: nothing was changed".into(),
+            hint: None,
+            outcome: Outcome::Interrupted,
+        }),
+    }
 }
 
 /// Helm, for commands that cannot do without.

@@ -125,7 +125,9 @@ impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
         let outcome = match &error {
             // It may yet change the cluster.
-            ChangeError::Helm(HelmError::StillRunning { .. }) => Outcome::NotRecovered,
+            ChangeError::Helm(HelmError::StillRunning { .. }) | ChangeError::Midway { .. } => {
+                Outcome::NotRecovered
+            }
             _ => Outcome::Failed,
         };
         Failure {

@@ -73,7 +73,8 @@ impl Interrupted {
             .map_err(|e| Failure::new(e.to_string()))?;
         let luggage = Luggage::fetch(&connection)
             .await
-            .map_err(crate::io::change::ChangeError::from)?;
+            .map_err(crate::io::change::ChangeError::from)?
+            .filter(|kept| kept.operation == operation.id);
         let capture = cluster::read(&connection, &Asked::default(), &|_, _, _| {}).await?;
         Ok(Some(Interrupted {
             cni: cni::ALL
@@ -95,10 +96,7 @@ impl Interrupted {
     pub async fn parts(&self, helm: &Helm, charts: &Charts<'_>) -> Result<Parts, Failure> {
         let gone = |why: &str| Failure {
             message: format!("the change cannot be gone on with: {why}"),
-            hint: Some(
-                "kubectl byocni abort takes it back, or give a chart: kubectl byocni resume --version X"
-                    .into(),
-            ),
+            hint: Some("kubectl byocni abort takes it back; then install anew".into()),
             outcome: Outcome::Refused,
         };
         let Some(kept) = &self.luggage else {
@@ -190,7 +188,7 @@ impl Interrupted {
             let empty = draft(Value::Object(Map::new()));
             definitions.extend(render(helm, crds, &empty, kubernetes).await.map_err(failed)?);
         }
-        let luggage = luggage(&chart, crd_charts, values, user_values);
+        let luggage = luggage(&self.operation, &chart, crd_charts, values, user_values);
         Ok(Parts {
             chart,
             rendered,

@@ -124,13 +124,18 @@ impl Terminal {
         io::stdin().is_terminal() && self.stderr_live
     }
 
-    /// Asks for a yes; anything else, and the end of input, is a no.
-    pub fn confirm(&self, question: &str) -> bool {
-        let mut err = io::stderr().lock();
-        let _ = write!(err, "{} [y/N] ", Text::new(question)).and_then(|()| err.flush());
-        let mut answer = String::new();
-        let read = io::stdin().read_line(&mut answer).is_ok();
-        read && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    /// Asks for a yes; anything else, and the end of input, is a no. Waiting for it leaves signals heard.
+    pub async fn confirm(&self, question: &str) -> bool {
+        {
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "{} [y/N] ", Text::new(question)).and_then(|()| err.flush());
+        }
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = answer.await.map(Result::unwrap_or_default).unwrap_or_default();
+        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
     /// Redraws a whole page in place: no more lines than the terminal has, each cleared to its end, so that nothing

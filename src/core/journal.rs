@@ -27,14 +27,14 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// In words: "stopped while …".
+    /// In words, behind "stopped".
     pub fn doing(self) -> &'static str {
         match self {
             Phase::Planned => "before the first step",
-            Phase::ApplyingCrds => "applying CustomResourceDefinitions",
-            Phase::Helm => "running helm",
-            Phase::Gate => "waiting for the network",
-            Phase::Back => "taking the change back",
+            Phase::ApplyingCrds => "while applying CustomResourceDefinitions",
+            Phase::Helm => "while running helm",
+            Phase::Gate => "while waiting for the network",
+            Phase::Back => "while taking the change back",
             Phase::Done => "after the last step",
         }
     }

@@ -66,7 +66,7 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
         }
         Ended::Stopped { phase } => {
             let text = format!(
-                "while {}; the cluster is left at rest · next: kubectl byocni resume, or kubectl byocni abort",
+                "{}; the cluster is left at rest · next: kubectl byocni resume, or kubectl byocni abort",
                 phase.doing()
             );
             say(Mark::Warning, "STOPPED", &text);
@@ -101,7 +101,7 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
         }
         Ended::Lost { phase } => {
             let text = format!(
-                "the lock was lost while {}: somebody else may be at work, so nothing more was written · next: kubectl byocni status",
+                "the lock was lost {}: somebody else may be at work, so nothing more was written · next: kubectl byocni status",
                 phase.doing()
             );
             say(Mark::Bad, "NOT RECOVERED", &text);

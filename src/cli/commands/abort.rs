@@ -89,7 +89,7 @@ async fn aborted(
         found.operation.chart.version,
         found.connection.context()
     );
-    if !confirmed(args.yes, &question, terminal)? {
+    if !confirmed(args.yes, &question, terminal, signals).await? {
         terminal.say("nothing was changed");
         return Ok(Outcome::Refused);
     }

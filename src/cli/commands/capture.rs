@@ -30,7 +30,9 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
     let missing = |for_change: bool| -> Vec<String> {
         let sources = capture.states.iter();
         let sources = sources.filter(|(source, _)| Source::FOR_CHANGE.contains(source) == for_change);
-        sources.filter_map(|(source, state)| state.missing(*source)).collect()
+        sources
+            .filter_map(|(source, state)| state.missing(*source))
+            .collect()
     };
     let (unread, unplanned) = (missing(false), missing(true));
     if !unread.is_empty() {

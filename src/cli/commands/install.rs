@@ -226,7 +226,7 @@ async fn installed(
         planned.plan.context.as_deref().unwrap_or("this cluster"),
         planned.plan.nodes.0
     );
-    if !confirmed(args.yes, &question, terminal)? {
+    if !confirmed(args.yes, &question, terminal, signals).await? {
         terminal.say("nothing was changed");
         return Ok(Outcome::Refused);
     }
@@ -281,6 +281,7 @@ async fn carry_out(
         helm,
         target: &target,
         luggage: luggage(
+            &operation,
             chart,
             &planned.crd_charts,
             &planned.draft.values,

@@ -99,6 +99,15 @@ async fn resumed(
         (None, None, _) => None,
     };
     let parts = match source {
+        Some(_) if found.luggage.is_none() => {
+            return Err(Failure {
+                message: "the change cannot be gone on with: the Secret kubectl-byocni in kube-system is gone, and with it \
+                          the user's values"
+                    .into(),
+                hint: Some("kubectl byocni abort takes it back; then install anew".into()),
+                outcome: Outcome::Refused,
+            });
+        }
         Some(source) => {
             let chart = charts.fetch(&source, args.version.as_deref()).await?;
             found.operation.chart = JournaledChart {
@@ -120,7 +129,10 @@ async fn resumed(
         args.yes,
         &format!("Go on with {name} on {}?", found.connection.context()),
         terminal,
-    )? {
+        signals,
+    )
+    .await?
+    {
         terminal.say("nothing was changed");
         return Ok(Outcome::Refused);
     }

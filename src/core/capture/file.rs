@@ -14,6 +14,9 @@ use crate::core::text::Text;
 /// The kind of our header item, and the API version of everything that is ours.
 const HEADER: (&str, &str) = ("byocni.io/v1alpha1", "Capture");
 
+/// The journal of changes and the Lease that locks them, both in kube-system.
+pub const JOURNAL: &str = "kubectl-byocni";
+
 /// The ConfigMaps that something is judged by, wherever they live. Only these are read, kept and captured.
 pub const CONFIG_MAPS: &[&str] = &[
     "antrea-config",
@@ -24,6 +27,7 @@ pub const CONFIG_MAPS: &[&str] = &[
     "kube-proxy",
     "kube-router-cfg",
     "kubeadm-config",
+    JOURNAL,
     "weave-net",
 ];
 
@@ -120,6 +124,17 @@ const KINDS: &[Kind] = &[
         source: Source::Releases,
         add: |c, v| push(&mut c.releases, v, |r| r),
         items: |c| values(&c.releases),
+    },
+    Kind {
+        api_version: "coordination.k8s.io/v1",
+        kind: "Lease",
+        source: Source::Lock,
+        add: |c, v| {
+            push(&mut c.leases, v, |lease: super::Lease| lease)?;
+            c.leases.retain(|lease| lease.meta.name == JOURNAL);
+            Ok(())
+        },
+        items: |c| values(&c.leases),
     },
     Kind {
         api_version: "admissionregistration.k8s.io/v1",

@@ -15,7 +15,9 @@ use jiff::Timestamp;
 
 pub use admission::{Namespace, Webhook, WebhookConfiguration};
 pub use custom::{Custom, Resource};
-pub use object::{ConfigMap, Crd, EndpointSlice, Event, Meta, Node, ReleaseRecord, Service, ServiceCidr};
+pub use object::{
+    ConfigMap, Crd, EndpointSlice, Event, Lease, Meta, Node, ReleaseRecord, Service, ServiceCidr,
+};
 pub use pod::{NodeNames, Pod, PodRow, PodState};
 pub use source::{Source, State};
 pub use workload::Workload;
@@ -63,6 +65,8 @@ pub struct Capture {
     pub custom: BTreeMap<&'static str, Vec<Custom>>,
     /// Helm's records, without their contents.
     pub releases: Vec<ReleaseRecord>,
+    /// The lock of changes, where it was looked for.
+    pub leases: Vec<Lease>,
     /// The ValidatingWebhookConfigurations; read for a change.
     pub validating_webhooks: Vec<WebhookConfiguration>,
     /// The MutatingWebhookConfigurations; read for a change.
@@ -94,6 +98,7 @@ impl Capture {
             crds: vec![],
             custom: BTreeMap::new(),
             releases: vec![],
+            leases: vec![],
             validating_webhooks: vec![],
             mutating_webhooks: vec![],
             namespaces: vec![],

@@ -498,6 +498,28 @@ pub struct ServiceCidrSpec {
     pub cidrs: Vec<Text>,
 }
 
+/// A Lease: who changes the CNI, and when he was last heard of.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lease {
+    /// Its name.
+    #[serde(rename = "metadata")]
+    pub meta: Meta,
+    /// Who holds it.
+    pub spec: LeaseSpec,
+}
+
+/// A Lease's `spec`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LeaseSpec {
+    /// Who holds it; empty where nobody does.
+    #[serde(deserialize_with = "null_as_default")]
+    pub holder_identity: Text,
+    /// When it was last renewed, by the holder's clock.
+    pub renew_time: Option<Timestamp>,
+}
+
 /// A CustomResourceDefinition, of which only the name counts: `plural.group`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -31,6 +31,8 @@ pub enum Source {
     Crds,
     /// Helm's release Secrets.
     Releases,
+    /// The Lease of whoever changes the CNI; read where the journal says that somebody does.
+    Lock,
     /// ValidatingWebhookConfigurations; for a change.
     ValidatingWebhooks,
     /// MutatingWebhookConfigurations; for a change.
@@ -59,6 +61,7 @@ impl Source {
         Source::ServiceCidrs,
         Source::Crds,
         Source::Releases,
+        Source::Lock,
         Source::ValidatingWebhooks,
         Source::MutatingWebhooks,
         Source::Namespaces,
@@ -88,6 +91,7 @@ impl Source {
             Source::ServiceCidrs => "servicecidrs.networking.k8s.io",
             Source::Crds => "customresourcedefinitions.apiextensions.k8s.io",
             Source::Releases => "secrets",
+            Source::Lock => "leases.coordination.k8s.io",
             Source::ValidatingWebhooks => "validatingwebhookconfigurations.admissionregistration.k8s.io",
             Source::MutatingWebhooks => "mutatingwebhookconfigurations.admissionregistration.k8s.io",
             Source::Namespaces => "namespaces",
@@ -107,7 +111,7 @@ impl Source {
     /// The verb that reading it takes.
     pub fn verb(self) -> &'static str {
         match self {
-            Source::Version | Source::ConfigMaps => "get",
+            Source::Version | Source::ConfigMaps | Source::Lock => "get",
             _ => "list",
         }
     }

@@ -27,27 +27,31 @@ pub(super) const ALL: &[Check] = &[Check {
     run: agents,
 }];
 
-/// What one agent's state amounts to: its code, and the words that those with the same trouble share.
-fn trouble(agent: &AgentFacts<'_>) -> Option<(&'static Code, String)> {
-    match &agent.state {
-        AgentState::CrashLooping { container, last, .. } => Some((
-            &AGENT_CRASH_LOOPING,
-            format!("container {container} restarts in a loop, last {last}"),
-        )),
-        AgentState::ImagePull { image, reason } => Some((
-            &AGENT_IMAGE_PULL,
-            format!("image {image} cannot be pulled ({reason})"),
-        )),
-        AgentState::NotReady { why } => Some((&AGENT_NOT_READY, why.clone())),
-        AgentState::Missing { why } => Some((&AGENT_MISSING, why.clone())),
-        AgentState::Ready {
-            restarted: Some(last),
-        } => Some((
-            &AGENT_RESTARTING,
-            format!("Ready again after a restart in the last 10 minutes, {last}"),
-        )),
+/// The code of an agent that gives its node no network; nothing for one that works, starts, or is not expected.
+pub(super) fn error_of(state: &AgentState) -> Option<&'static Code> {
+    match state {
+        AgentState::CrashLooping { .. } => Some(&AGENT_CRASH_LOOPING),
+        AgentState::ImagePull { .. } => Some(&AGENT_IMAGE_PULL),
+        AgentState::NotReady { .. } => Some(&AGENT_NOT_READY),
+        AgentState::Missing { .. } => Some(&AGENT_MISSING),
         _ => None,
     }
+}
+
+/// What one agent's state amounts to: its code, and the words that those with the same trouble share.
+fn trouble(agent: &AgentFacts<'_>) -> Option<(&'static Code, String)> {
+    let words = match &agent.state {
+        AgentState::CrashLooping { container, last, .. } => {
+            format!("container {container} restarts in a loop, last {last}")
+        }
+        AgentState::ImagePull { image, reason } => format!("image {image} cannot be pulled ({reason})"),
+        AgentState::NotReady { why } | AgentState::Missing { why } => why.clone(),
+        AgentState::Ready {
+            restarted: Some(last),
+        } => format!("Ready again after a restart in the last 10 minutes, {last}"),
+        _ => return None,
+    };
+    Some((error_of(&agent.state).unwrap_or(&AGENT_RESTARTING), words))
 }
 
 fn agents(facts: &Facts<'_>) -> Vec<Finding> {

@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-use super::Check;
+use super::{Check, agents::error_of};
 use crate::core::{
     capture::Source,
     cni::calico::{self, TIGERA_STATUSES},
     codes::{
         calico::{INSTALLATION_POOL_DIFFERS, TIGERA_STATUS_DEGRADED, TIGERA_STATUS_UNAVAILABLE},
         change::ENCAPSULATION_UNSUPPORTED,
-        workload::{AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY},
     },
     facts::{AgentState, Facts, cidr},
     finding::{Finding, Subject},
@@ -43,13 +42,7 @@ pub const ALL: &[Check] = &[
 ];
 
 fn tigera_status(facts: &Facts<'_>) -> Vec<Finding> {
-    let agent = facts.agents.iter().find_map(|a| match a.state {
-        AgentState::CrashLooping { .. } => Some(&AGENT_CRASH_LOOPING),
-        AgentState::ImagePull { .. } => Some(&AGENT_IMAGE_PULL),
-        AgentState::NotReady { .. } => Some(&AGENT_NOT_READY),
-        AgentState::Missing { .. } => Some(&AGENT_MISSING),
-        _ => None,
-    });
+    let agent = facts.agents.iter().find_map(|a| error_of(&a.state));
     // While agents start, so does what the operator says of them.
     let starting = facts
         .agents

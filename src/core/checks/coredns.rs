@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::Check;
+use super::{Check, agents::error_of};
 use crate::core::{
     capture::{Pod, Source},
     cni::BlockModel,
@@ -11,9 +11,7 @@ use crate::core::{
         cidrs::{POD_IP_OUTSIDE_NODE_BLOCK, POD_IP_OUTSIDE_POOL},
         dns::{COREDNS_DEGRADED, COREDNS_MISSING, COREDNS_NOT_READY, COREDNS_PENDING, COREDNS_UNMANAGED},
         nodes::{NO_NODES, NODE_JOINING},
-        workload::{
-            AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY, CNI_LEFTOVER, CNI_MISSING,
-        },
+        workload::{CNI_LEFTOVER, CNI_MISSING},
     },
     facts::{AgentState, Facts, agents, cidr},
     finding::{Finding, Subject},
@@ -78,13 +76,7 @@ fn blame(facts: &Facts<'_>) -> Option<&'static Code> {
     {
         return None;
     }
-    facts.agents.iter().find_map(|agent| match agent.state {
-        AgentState::CrashLooping { .. } => Some(&AGENT_CRASH_LOOPING),
-        AgentState::ImagePull { .. } => Some(&AGENT_IMAGE_PULL),
-        AgentState::NotReady { .. } => Some(&AGENT_NOT_READY),
-        AgentState::Missing { .. } => Some(&AGENT_MISSING),
-        _ => None,
-    })
+    facts.agents.iter().find_map(|agent| error_of(&agent.state))
 }
 
 fn answers(facts: &Facts<'_>) -> Vec<Finding> {

@@ -4,6 +4,7 @@
 mod agents;
 mod blocks;
 pub mod calico;
+mod changes;
 pub mod cilium;
 mod config_drift;
 mod coredns;
@@ -56,6 +57,7 @@ pub const ALL: &[&[Check]] = &[
     kube_proxy::ALL,
     coredns::ALL,
     releases::ALL,
+    changes::ALL,
     platform::ALL,
 ];
 

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Check, reading::of_nodes};
+use super::{Check, agents::error_of, reading::of_nodes};
 use crate::core::{
     capture::Source,
     code::Code,
@@ -11,9 +11,7 @@ use crate::core::{
             NODE_JOINING, NODE_NETWORK_NOT_READY, NODE_NETWORK_UNAVAILABLE, NODE_NOT_READY, NODE_REPAIR_RISK,
             NODE_UNSUPPORTED,
         },
-        workload::{
-            AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_MISSING, AGENT_NOT_READY, CNI_LEFTOVER, CNI_MISSING,
-        },
+        workload::{CNI_LEFTOVER, CNI_MISSING},
     },
     facts::{AgentState, Facts, NodeFacts, Ready},
     finding::{Finding, Subject},
@@ -84,12 +82,9 @@ fn cause(facts: &Facts<'_>, node: &NodeFacts<'_>) -> Cause {
         return Cause::Code(&NODE_UNSUPPORTED);
     }
     match facts.agent(node.name).map(|a| &a.state) {
-        Some(AgentState::CrashLooping { .. }) => Cause::Code(&AGENT_CRASH_LOOPING),
-        Some(AgentState::ImagePull { .. }) => Cause::Code(&AGENT_IMAGE_PULL),
-        Some(AgentState::NotReady { .. }) => Cause::Code(&AGENT_NOT_READY),
-        Some(AgentState::Missing { .. }) => Cause::Code(&AGENT_MISSING),
         Some(AgentState::Starting { .. }) => Cause::Starting,
-        _ => Cause::Own,
+        Some(state) => error_of(state).map_or(Cause::Own, Cause::Code),
+        None => Cause::Own,
     }
 }
 

@@ -35,9 +35,9 @@ fn of_status<'c>(facts: &Facts<'c>) -> impl Iterator<Item = (&'c Source, &'c Sta
 fn unread(facts: &Facts<'_>) -> Vec<Finding> {
     let mut findings = vec![];
     let refused = of_status(facts).filter_map(|(source, state)| match state {
-            State::Forbidden { right } => Some((source, right.as_str())),
-            _ => None,
-        });
+        State::Forbidden { right } => Some((source, right.as_str())),
+        _ => None,
+    });
     // The CNIs' own kinds are many and mostly another product's: they are counted, not listed.
     let (of_cnis, others): (Vec<_>, Vec<_>) =
         refused.partition(|(source, _)| matches!(source, Source::Custom(_)));

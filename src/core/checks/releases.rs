@@ -1,6 +1,6 @@
 //! Does somebody own the CNI's workload, and in what state?
 
-use super::{Check, reading::namespace_flag};
+use super::{Check, changes, reading::namespace_flag};
 use crate::core::{
     capture::{ReleaseRecord, Source, State},
     cni::Role,
@@ -106,6 +106,10 @@ fn state(facts: &Facts<'_>) -> Vec<Finding> {
         format!("the last good one is {}", r.number)
     });
     if newest.status.starts_with("pending-") {
+        // Somebody is at work on it: that is told (checks/changes.rs), and is no trouble.
+        if changes::holder(facts).is_some() {
+            return vec![];
+        }
         let age = newest
             .created
             .map(|t| format!(" for {}", words::span(facts.taken_at().duration_since(t))));

@@ -1,9 +1,9 @@
 //! Has the newest template reached every node?
 
-use super::Check;
+use super::{Check, agents::error_of};
 use crate::core::{
     capture::{Source, Workload},
-    codes::workload::{AGENT_CRASH_LOOPING, AGENT_IMAGE_PULL, AGENT_NOT_READY, ROLLOUT_INCOMPLETE},
+    codes::workload::ROLLOUT_INCOMPLETE,
     facts::{AgentState, Facts},
     finding::{Finding, Subject},
     words,
@@ -79,10 +79,9 @@ fn incomplete(facts: &Facts<'_>) -> Vec<Finding> {
         );
         // A rollout that stands still because a new agent does not come up is that agent's error.
         let stopped_by = facts.agents.iter().find_map(|a| match a.state {
-            AgentState::ImagePull { .. } => Some(&AGENT_IMAGE_PULL),
-            AgentState::CrashLooping { .. } => Some(&AGENT_CRASH_LOOPING),
-            AgentState::NotReady { .. } => Some(&AGENT_NOT_READY),
-            _ => None,
+            // Without a pod it is none of the new ones.
+            AgentState::Missing { .. } => None,
+            _ => error_of(&a.state),
         });
         findings.push(match stopped_by {
             Some(code) => finding.because_of(code),

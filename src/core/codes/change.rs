@@ -277,7 +277,7 @@ pub static CHANGE_LOCKED: Code = Code {
 pub static CHANGE_INTERRUPTED: Code = Code {
     id: "BYO0612",
     slug: "change-interrupted",
-    severity: Severity::Error,
+    severity: Severity::Warning,
     blocks: &[Change::Install, Change::Upgrade],
     title: "An earlier change was not finished",
     means: "The journal, the ConfigMap kubectl-byocni in kube-system, has a change that was begun \

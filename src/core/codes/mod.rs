@@ -123,6 +123,7 @@ pub const ALL: &[&Code] = &[
     &preflight::OWNERSHIP_CONFLICT,
     &preflight::OWNERSHIP_TAKEN,
     &preflight::BYOCNI_UNKNOWN,
+    &preflight::CHANGE_UNDER_WAY,
     &platform::PLATFORM_UNKNOWN,
     &platform::KUBE_PROXY_MISSING,
     &platform::AKS_UPGRADE_RUNNING,
@@ -249,7 +250,7 @@ BYO0608 helm-too-old error
 BYO0609 helm-failed error
 BYO0610 chart-unusable error
 BYO0611 change-locked error
-BYO0612 change-interrupted error
+BYO0612 change-interrupted warning
 BYO0613 plan-stale error
 BYO0614 gate-timed-out error
 BYO0615 gate-regressed error
@@ -280,6 +281,7 @@ BYO0642 release-in-the-way error
 BYO0643 ownership-conflict error
 BYO0644 ownership-taken info
 BYO0645 byocni-unknown error
+BYO0646 change-under-way info
 BYO0701 platform-unknown info
 BYO0702 kube-proxy-missing warning
 BYO0703 aks-upgrade-running warning

@@ -143,3 +143,27 @@ pub static BYOCNI_UNKNOWN: Code = Code {
         "https://learn.microsoft.com/azure/aks/configure-kubenet",
     ],
 };
+
+/// A change is being made right now.
+pub static CHANGE_UNDER_WAY: Code = Code {
+    id: "BYO0646",
+    slug: "change-under-way",
+    severity: Severity::Info,
+    blocks: &[],
+    title: "The CNI is being changed right now",
+    means: "The journal (ConfigMap kubectl-byocni in kube-system) has a change without an outcome, and \
+            the lock beside it (a Lease of the same name) was renewed moments ago. Whoever the message \
+            names is at work.",
+    matters: "What the report shows beside it may be a moment of that change: agents that start, a \
+              release that is pending, nodes that wait for their network.",
+    see: "kubectl get lease kubectl-byocni -n kube-system -o yaml\n\
+          kubectl get configmap kubectl-byocni -n kube-system -o yaml",
+    fix: "Wait until it has ended. A second change is refused meanwhile; if its machine goes away, the \
+          lock runs out after 15 seconds and the change can be finished or taken back from any other:\n\
+          kubectl byocni resume\n\
+          kubectl byocni abort",
+    sources: &[
+        "https://kubernetes.io/docs/concepts/architecture/leases/",
+        "https://helm.sh/docs/helm/helm_history/",
+    ],
+};

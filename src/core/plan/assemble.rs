@@ -41,6 +41,7 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
         steps(&look, &found, creates.as_ref().map(Vec::len), &gate)
     };
     let skipped = skipped(&found, &inputs);
+    let unread = inputs.surroundings.unread.clone();
     Plan {
         change,
         cni: look.name().to_string(),
@@ -66,7 +67,10 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
         findings,
         before,
         skipped,
-        incomplete: std::mem::take(&mut found.incomplete),
+        incomplete: std::mem::take(&mut found.incomplete)
+            .into_iter()
+            .chain(unread)
+            .collect(),
         blocked_by,
         nothing_to_do: found.nothing_to_do,
     }

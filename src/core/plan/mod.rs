@@ -136,6 +136,8 @@ pub struct Surroundings {
     pub installed: Option<Installed>,
     /// What else was found on the way: `helm-missing`, `change-locked`, `probe-denied`, …
     pub findings: Vec<Finding>,
+    /// What could not be read though it decides: the release, the lock. Without it nothing may be planned.
+    pub unread: Vec<String>,
     /// What could not be looked at, and for want of what: `("what it creates", "helm")`.
     pub skipped: Vec<(String, String)>,
 }

@@ -270,7 +270,9 @@ impl Place {
         let right = match (text("/roleRef/kind"), text("/roleRef/name")) {
             (Some(kind), Some(name)) if object.kind.ends_with("Binding") => {
                 let namespace = self.namespace.as_deref().filter(|_| kind == "Role");
-                Right::new("bind", RBAC, &plural(kind)).named(name).within(namespace)
+                Right::new("bind", RBAC, &plural(kind))
+                    .named(name)
+                    .within(namespace)
             }
             _ => Right::new("escalate", RBAC, &self.resource)
                 .named(&object.name)
@@ -286,7 +288,9 @@ impl Place {
             None => ("/api".to_string(), api_version),
         };
         let namespace = self.namespace.as_deref();
-        let namespace = namespace.map(|n| format!("namespaces/{}/", part(n))).unwrap_or_default();
+        let namespace = namespace
+            .map(|n| format!("namespaces/{}/", part(n)))
+            .unwrap_or_default();
         format!("{root}/{}/{namespace}{}", part(version), part(&self.resource))
     }
 }
@@ -455,7 +459,10 @@ mod tests {
             path(&object("v1", "Secret", Some("../nodes?x=/"))),
             "/api/v1/namespaces/.._nodes_x__/secrets"
         );
-        assert_eq!(path(&object("v1", "Secret", Some(".."))), "/api/v1/namespaces/_/secrets");
+        assert_eq!(
+            path(&object("v1", "Secret", Some(".."))),
+            "/api/v1/namespaces/_/secrets"
+        );
     }
 
     #[test]

@@ -133,6 +133,10 @@ kind: Job
 metadata: {name: farewell, namespace: kube-system, annotations: {helm.sh/hook: pre-delete}}
 "#;
 
+fn documents(text: &str) -> Vec<Value> {
+    crate::yaml::documents(text).expect("YAML")
+}
+
 fn value(key: &str, value: Value, origin: Origin, reason: &str) -> PlannedValue {
     PlannedValue {
         key: key.into(),
@@ -146,7 +150,7 @@ impl Case {
     /// On one of the bases.
     pub fn on(base: &str) -> Case {
         let text = BASES.iter().find(|(name, _)| *name == base).expect(base).1;
-        let objects = manifest::objects(text).expect("YAML").into_iter();
+        let objects = manifest::objects(documents(text)).into_iter();
         Case {
             objects: objects.map(|o| o.value).collect(),
             request: Request {
@@ -205,7 +209,7 @@ impl Case {
                 masks: vec![24],
                 findings: vec![],
             },
-            rendered: Some(manifest::objects(RENDERED).expect("YAML")),
+            rendered: Some(manifest::objects(documents(RENDERED))),
             surroundings: Surroundings::default(),
             context: Some("aks-prod"),
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde_json::Value;
 
+use super::{lock::Lock, tries};
 use crate::{
     core::manifest::Object,
     io::connection::{Connection, RequestError},
@@ -31,6 +32,9 @@ pub enum ApplyError {
         /// Why.
         error: RequestError,
     },
+    /// The lock is another's: nothing more is written.
+    #[error("the lock was lost")]
+    Lost,
     /// The API server does not serve them.
     #[error("not Established after {} s: {}", ESTABLISHED_WITHIN.as_secs(), .names.join(", "))]
     NotEstablished {
@@ -43,8 +47,11 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// See [`ApplyError`].
-pub async fn definitions(connection: &Connection, objects: &[Object]) -> Result<(), ApplyError> {
+pub async fn definitions(connection: &Connection, objects: &[Object], lock: &Lock) -> Result<(), ApplyError> {
     for object in objects {
+        if !lock.ours().await {
+            return Err(ApplyError::Lost);
+        }
         let path = format!(
             "{DEFINITIONS}/{}?fieldManager={FIELD_MANAGER}&force=true",
             object.name
@@ -55,17 +62,10 @@ pub async fn definitions(connection: &Connection, objects: &[Object]) -> Result<
         };
         let body = object.value.to_string().into_bytes();
         let content = "application/apply-patch+yaml";
-        match connection.send(Method::PATCH, &path, content, body.clone()).await {
-            Ok(_) => {}
-            // The same apply a second time changes nothing where the first came through.
-            Err(error) if error.leaves_open_what_happened() => {
-                connection
-                    .send(Method::PATCH, &path, content, body)
-                    .await
-                    .map_err(refused)?;
-            }
-            Err(error) => return Err(refused(error)),
-        }
+        // The same apply a second time changes nothing where the first came through.
+        tries::send(connection, Method::PATCH, &path, content, &body)
+            .await
+            .map_err(refused)?;
     }
     established(connection, objects.iter().map(|o| o.name.as_str()).collect()).await
 }
@@ -108,14 +108,18 @@ fn is_established(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// What the server said.
-pub async fn remove_definitions(connection: &Connection, names: &[String]) -> Result<(), ApplyError> {
+pub async fn remove_definitions(
+    connection: &Connection,
+    names: &[String],
+    lock: &Lock,
+) -> Result<(), ApplyError> {
     for name in names {
+        if !lock.ours().await {
+            return Err(ApplyError::Lost);
+        }
         let path = format!("{DEFINITIONS}/{name}");
-        let options = br#"{"apiVersion":"v1","kind":"DeleteOptions"}"#.to_vec();
-        match connection
-            .send(Method::DELETE, &path, "application/json", options)
-            .await
-        {
+        let options = br#"{"apiVersion":"v1","kind":"DeleteOptions"}"#;
+        match tries::send(connection, Method::DELETE, &path, "application/json", options).await {
             Ok(_) | Err(RequestError::NotFound) => {}
             Err(error) => {
                 return Err(ApplyError::Refused {

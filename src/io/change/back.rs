@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use super::{
     apply,
     held::{Held, Slipped},
+    lock::Lock,
     run::{ChangeError, Job},
+    tries::{self, Tries},
 };
 use crate::{
     core::{
@@ -24,6 +26,7 @@ use crate::{
         finding::Finding,
         gate,
         journal::Phase,
+        text::Text,
     },
     io::{
         cluster,
@@ -58,34 +61,38 @@ pub async fn take(job: &Job<'_>, mut held: Held, because: Finding) -> Result<End
         Err(Slipped::Lost) => return Ok(Ended::Lost { phase: Phase::Back }),
         Err(Slipped::Journal(error)) => {
             held.leave().await;
-            return Err(error.into());
+            return Err(ChangeError::from(error).midway(job.operation.phase));
         }
     }
     job.step(
         "back",
         "remove everything that this change made, and see that the cluster is as it was",
     );
-    let mut left = vec![];
-    // Hooks run pods, which need a network or an image that may not be there.
-    match job.release(false).uninstall(false, UNINSTALL_LIMIT).await {
-        Ok(()) => {}
-        Err(HelmError::Failed {
-            cause: Cause::ReleaseNotFound,
-            ..
-        }) => {}
-        Err(error) => left.push(format!("the release {}: {error}", job.operation.release)),
+    let mut left: Vec<String> = vec![];
+    if let Err(error) = uninstalled(job).await {
+        left.push(format!("the release {}: {error}", job.operation.release));
+    }
+    if !held.lock.ours().await {
+        return Ok(Ended::Lost { phase: Phase::Back });
     }
     if let Err(error) = probe::remove_all(job.connection, &job.operation.id).await {
         left.push(format!("probe pods: {error}"));
     }
     if left.is_empty() {
-        remove_traces(job, &mut left).await;
+        remove_traces(job, &held.lock, &mut left).await;
     }
     if left.is_empty() {
-        left = until_gone(job).await;
+        left = until_gone(job, &held.lock).await;
+    }
+    if !held.lock.ours().await {
+        return Ok(Ended::Lost { phase: Phase::Back });
+    }
+    if job.stopping() && !left.is_empty() {
+        held.leave().await;
+        return Ok(Ended::Stopped { phase: Phase::Back });
     }
     if left.is_empty() {
-        held.end().await?;
+        held.end().await.map_err(|error| error.midway(Phase::Back))?;
     } else {
         // The journal stays: `abort` tries again.
         held.leave().await;
@@ -93,34 +100,91 @@ pub async fn take(job: &Job<'_>, mut held: Held, because: Finding) -> Result<End
     Ok(Ended::Back { because, left })
 }
 
+/// Removes the release. Helm's own removal may be begun again where it broke off.
+async fn uninstalled(job: &Job<'_>) -> Result<(), HelmError> {
+    let mut tries = Tries::new();
+    loop {
+        // Hooks run pods, which need a network or an image that may not be there.
+        match job.release().uninstall(false, UNINSTALL_LIMIT).await {
+            Err(HelmError::Failed {
+                cause: Cause::ReleaseNotFound,
+                ..
+            }) => return Ok(()),
+            Err(HelmError::Failed { .. }) if tries.another().await => {}
+            other => return other,
+        }
+    }
+}
+
 /// What helm does not remove: definitions and their objects, taints and Leases of the operator, the namespace.
-async fn remove_traces(job: &Job<'_>, left: &mut Vec<String>) {
+async fn remove_traces(job: &Job<'_>, lock: &Lock, left: &mut Vec<String>) {
     match definitions_since(job).await {
         Ok(names) => {
-            if let Err(error) = apply::remove_definitions(job.connection, &names).await {
+            if let Err(error) = apply::remove_definitions(job.connection, &names, lock).await {
                 left.push(error.to_string());
             }
         }
         Err(error) => left.push(format!("CustomResourceDefinitions: {error}")),
     }
-    for lease in leases(job) {
-        let path = format!(
-            "/apis/coordination.k8s.io/v1/namespaces/{}/leases/{lease}",
-            job.operation.namespace
-        );
-        if let Err(error) = delete(job.connection, &path).await {
-            left.push(format!("Lease {lease}: {error}"));
-        }
+    if let Err(error) = remove_leases(job, lock).await {
+        left.push(format!("Leases of its operator: {error}"));
     }
-    if let Err(error) = remove_taints(job).await {
+    if let Err(error) = remove_taints(job, lock).await {
         left.push(format!("the start-up taint on nodes: {error}"));
     }
-    if !job.operation.before.namespace {
-        let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
-        if let Err(error) = delete(job.connection, &path).await {
-            left.push(format!("namespace {}: {error}", job.operation.namespace));
+    if !job.operation.before.namespace && lock.ours().await {
+        let name = &job.operation.namespace;
+        let silent = silent_apis(job.connection).await;
+        if !silent.is_empty() {
+            // Removed now it would be Terminating for ever, and in the way of the next try.
+            (job.tell)(&Event::Note(format!(
+                "namespace {name} stays, empty: namespaces cannot be removed while {} does not answer, as without a \
+                 network; once it does: kubectl delete namespace {name}",
+                silent.join(", ")
+            )));
+        } else if let Err(error) = delete(job.connection, &format!("/api/v1/namespaces/{name}")).await {
+            left.push(format!("namespace {name}: {error}"));
         }
     }
+}
+
+/// Aggregated APIs that do not answer: while there is one, what is in a namespace cannot be listed, and none can be
+/// removed. Where that cannot be read it is tried.
+async fn silent_apis(connection: &Connection) -> Vec<String> {
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices";
+    let all: Vec<Value> = list(connection, path, "application/json")
+        .await
+        .unwrap_or_default();
+    let silent = |api: &Value| {
+        let conditions = api.pointer("/status/conditions").and_then(Value::as_array);
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|c| c["type"] == "Available" && c["status"] != "True")
+    };
+    let names = all.iter().filter(|api| silent(api));
+    names
+        .filter_map(|api| api.pointer("/metadata/name").and_then(Value::as_str))
+        .map(|name| Text::new(name).line(100))
+        .collect()
+}
+
+/// Removes the Leases of the CNI's operator; those that were there are named.
+async fn remove_leases(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, RequestError> {
+    let mut there = vec![];
+    for lease in leases(job) {
+        let namespace = &job.operation.namespace;
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}");
+        match job.connection.get(&path, "application/json").await {
+            Err(RequestError::NotFound) => continue,
+            Err(error) => return Err(error),
+            Ok(_) => there.push(format!("Lease {lease}")),
+        }
+        if lock.ours().await {
+            delete(job.connection, &path).await?;
+        }
+    }
+    Ok(there)
 }
 
 /// The Leases that a CNI's operator takes, by the name of the operator.
@@ -132,11 +196,8 @@ fn leases(job: &Job<'_>) -> &'static [&'static str] {
 }
 
 async fn delete(connection: &Connection, path: &str) -> Result<(), RequestError> {
-    let options = br#"{"apiVersion":"v1","kind":"DeleteOptions"}"#.to_vec();
-    match connection
-        .send(Method::DELETE, path, "application/json", options)
-        .await
-    {
+    let options = br#"{"apiVersion":"v1","kind":"DeleteOptions"}"#;
+    match tries::send(connection, Method::DELETE, path, "application/json", options).await {
         Ok(_) | Err(RequestError::NotFound) => Ok(()),
         // One that is being deleted already.
         Err(error) if error.is_conflict() => Ok(()),
@@ -144,10 +205,10 @@ async fn delete(connection: &Connection, path: &str) -> Result<(), RequestError>
     }
 }
 
+/// `items` are `null` in a list of metadata that has none.
 #[derive(Deserialize)]
 struct List<T> {
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    items: Option<Vec<T>>,
 }
 
 async fn list<T: serde::de::DeserializeOwned>(
@@ -158,7 +219,7 @@ async fn list<T: serde::de::DeserializeOwned>(
     let body = connection.get(path, accept).await?;
     let list: List<T> =
         serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
-    Ok(list.items)
+    Ok(list.items.unwrap_or_default())
 }
 
 /// Definitions of the CNI's groups, and those that were applied for it, that were not there before.
@@ -178,44 +239,52 @@ async fn definitions_since(job: &Job<'_>) -> Result<Vec<String>, RequestError> {
         .collect())
 }
 
-/// Takes the CNI's start-up taint off the nodes that did not bear it before: its operator puts it there.
-async fn remove_taints(job: &Job<'_>) -> Result<(), RequestError> {
+/// Takes the CNI's start-up taint off the nodes that did not bear it before: its operator puts it there. Returns those
+/// that still bear it, for their taints kept changing.
+async fn remove_taints(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, RequestError> {
     let Some(taint) = job.expected.cni.and_then(|cni| cni.taint) else {
-        return Ok(());
+        return Ok(vec![]);
     };
+    let mut left = vec![];
     for name in tainted(job, taint).await? {
-        let path = format!("/api/v1/nodes/{name}");
-        // The taints may change between the look and the write: the version makes that a conflict, which is tried again.
-        for _ in 0..5 {
-            let body = job.connection.get(&path, "application/json").await?;
-            let node: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let taints = node
-                .pointer("/spec/taints")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            let kept: Vec<Value> = taints.into_iter().filter(|t| t["key"] != taint).collect();
-            let patch = json!({
-                "metadata": { "resourceVersion": node.pointer("/metadata/resourceVersion") },
-                "spec": { "taints": kept },
-            });
-            let sent = job
-                .connection
-                .send(
-                    Method::PATCH,
-                    &path,
-                    "application/merge-patch+json",
-                    patch.to_string().into_bytes(),
-                )
-                .await;
-            match sent {
-                Ok(_) | Err(RequestError::NotFound) => break,
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error),
-            }
+        if !lock.ours().await || !untaint(job.connection, &name, taint).await? {
+            left.push(name);
         }
     }
-    Ok(())
+    Ok(left)
+}
+
+/// Whether the node no longer bears the taint, or is gone.
+async fn untaint(connection: &Connection, name: &str, taint: &str) -> Result<bool, RequestError> {
+    let path = format!("/api/v1/nodes/{name}");
+    // The taints may change between the look and the write: the version makes that a conflict, which is tried again.
+    for _ in 0..5 {
+        let body = match connection.get(&path, "application/json").await {
+            Err(RequestError::NotFound) => return Ok(true),
+            other => other?,
+        };
+        // Never to be guessed: the patch replaces all taints of the node.
+        let node: Value =
+            serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
+        let taints = node.pointer("/spec/taints").and_then(Value::as_array);
+        let taints = taints.cloned().unwrap_or_default();
+        let kept: Vec<&Value> = taints.iter().filter(|t| t["key"] != taint).collect();
+        if kept.len() == taints.len() {
+            return Ok(true);
+        }
+        let patch = json!({
+            "metadata": { "resourceVersion": node.pointer("/metadata/resourceVersion") },
+            "spec": { "taints": kept },
+        });
+        let patch = patch.to_string().into_bytes();
+        let content = "application/merge-patch+json";
+        match tries::send(connection, Method::PATCH, &path, content, &patch).await {
+            Ok(_) | Err(RequestError::NotFound) => return Ok(true),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 /// Nodes that bear this taint and did not before.
@@ -252,19 +321,28 @@ async fn tainted(job: &Job<'_>, taint: &str) -> Result<Vec<String>, RequestError
 }
 
 /// Waits until nothing of the change is there any more; what is left at the end of the time.
-async fn until_gone(job: &Job<'_>) -> Vec<String> {
+async fn until_gone(job: &Job<'_>, lock: &Lock) -> Vec<String> {
     let begun = Instant::now();
+    let mut told = vec![];
     loop {
-        let left = still_there(job).await;
-        if left.is_empty() || begun.elapsed() > GONE_WITHIN {
+        let left = still_there(job, lock).await;
+        if left.is_empty() || begun.elapsed() > GONE_WITHIN || job.stopping() {
             return left;
         }
-        (job.tell)(&Event::Note(format!("still going: {}", left.join(", "))));
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Where nothing has changed there is nothing to say.
+        if left != told {
+            (job.tell)(&Event::Note(format!("still going: {}", left.join(", "))));
+            told.clone_from(&left);
+        }
+        let mut stop = job.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
     }
 }
 
-async fn still_there(job: &Job<'_>) -> Vec<String> {
+async fn still_there(job: &Job<'_>, lock: &Lock) -> Vec<String> {
     let mut left = vec![];
     match cluster::read(job.connection, job.asked, &|_, _, _| {}).await {
         Ok(capture) => {
@@ -285,26 +363,41 @@ async fn still_there(job: &Job<'_>) -> Vec<String> {
         }
         Err(error) => left.push(format!("the cluster cannot be read: {error}")),
     }
-    match job.release(false).history().await {
+    match job.release().history().await {
         Ok(history) if history.is_empty() => {}
         Ok(_) => left.push(format!("the release {}", job.operation.release)),
         Err(error) => left.push(format!("the release cannot be read: {error}")),
     }
     match definitions_since(job).await {
         Ok(names) if names.is_empty() => {}
-        Ok(names) => left.push(format!("CustomResourceDefinitions {}", names.join(", "))),
+        Ok(names) => {
+            left.push(format!("CustomResourceDefinitions {}", names.join(", ")));
+            // Its operator may have made them once more while it was ending; Leases and taints likewise.
+            let _ = apply::remove_definitions(job.connection, &names, lock).await;
+        }
         Err(error) => left.push(format!("CustomResourceDefinitions cannot be read: {error}")),
     }
-    // Its operator may have put it there once more while it was ending.
-    if remove_taints(job).await.is_err() {
-        left.push("the start-up taint on nodes".into());
+    match remove_leases(job, lock).await {
+        Ok(there) => left.extend(there),
+        Err(error) => left.push(format!("Leases of its operator: {error}")),
+    }
+    match remove_taints(job, lock).await {
+        Ok(nodes) if nodes.is_empty() => {}
+        Ok(nodes) => left.push(format!("the start-up taint on {}", nodes.join(", "))),
+        Err(error) => left.push(format!("the start-up taint on nodes: {error}")),
     }
     if !job.operation.before.namespace {
         let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
         match job.connection.get(&path, "application/json").await {
             Err(RequestError::NotFound) => {}
+            Ok(body) if !is_ending(&body) && !silent_apis(job.connection).await.is_empty() => {}
             _ => left.push(format!("namespace {}", job.operation.namespace)),
         }
     }
     left
+}
+
+fn is_ending(body: &[u8]) -> bool {
+    let object: Value = serde_json::from_slice(body).unwrap_or_default();
+    object.pointer("/metadata/deletionTimestamp").is_some()
 }

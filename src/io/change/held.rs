@@ -70,7 +70,7 @@ impl Held {
 
     /// Writes down what begins now.
     pub async fn phase(&mut self, phase: Phase) -> Result<(), Slipped> {
-        if !self.lock.held() {
+        if !self.lock.ours().await {
             return Err(Slipped::Lost);
         }
         if let Some(operation) = &mut self.book.journal.operation {
@@ -85,12 +85,19 @@ impl Held {
 
     /// Ends the change: nothing of ours stays but the record, where there is one.
     pub async fn end(self) -> Result<(), ChangeError> {
-        // The Secret first: without the journal nobody would know whose it is.
-        Luggage::forget(&self.connection).await?;
-        self.book.close(&self.connection).await?;
+        let ended = async {
+            if !self.lock.ours().await {
+                return Err(JournalError::Changed.into());
+            }
+            // The Secret first: without the journal nobody would know whose it is.
+            Luggage::forget(&self.connection).await?;
+            self.book.close(&self.connection).await?;
+            Ok(())
+        };
+        let ended = ended.await;
         // A lease that cannot be removed runs out by itself.
         let _ = self.lock.release().await;
-        Ok(())
+        ended
     }
 
     /// Leaves the change as the journal says, for somebody to finish it.

@@ -134,10 +134,13 @@ pub struct Luggage {
     pub values: Value,
     /// Those of them that are the user's.
     pub user_values: Value,
+    /// The operation that it is for: what an earlier one left is not taken for it.
+    pub operation: String,
 }
 
 const VALUES: &str = "values.json";
 const USER_VALUES: &str = "user-values.json";
+const OF_OPERATION: &str = "operation";
 
 impl Luggage {
     /// Keeps it in the cluster, in place of what an earlier change left.
@@ -152,6 +155,10 @@ impl Luggage {
             .collect();
         data.insert(VALUES.into(), json(&self.values));
         data.insert(USER_VALUES.into(), json(&self.user_values));
+        data.insert(
+            OF_OPERATION.into(),
+            ByteString(self.operation.clone().into_bytes()),
+        );
         let secret = Secret {
             data: Some(data),
             type_: Some("byocni.io/change".into()),
@@ -186,6 +193,7 @@ impl Luggage {
             match name.as_str() {
                 VALUES => luggage.values = json()?,
                 USER_VALUES => luggage.user_values = json()?,
+                OF_OPERATION => luggage.operation = String::from_utf8_lossy(&bytes).into_owned(),
                 _ => {
                     luggage.archives.insert(name, bytes);
                 }

@@ -5,7 +5,7 @@ use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::identity;
+use super::{identity, tries::Tries};
 use crate::io::connection::{Connection, RequestError};
 
 /// The name of each of them, whatever the CNI: one change at a time.
@@ -102,7 +102,7 @@ pub async fn write<T: Serialize + Sync>(
         Some(_) => (Method::PUT, format!("{}/{NAME}", kind.collection())),
         None => (Method::POST, kind.collection()),
     };
-    let mut again = true;
+    let mut tries = Tries::new();
     loop {
         let error = match connection
             .send(method.clone(), &path, "application/json", body.clone())
@@ -110,6 +110,8 @@ pub async fn write<T: Serialize + Sync>(
         {
             Ok(answer) => return version_of(&answer),
             Err(error) if error.leaves_open_what_happened() => error,
+            // An earlier try may have come through after it was looked for.
+            Err(error) if tries.begun() && error.is_conflict() => error,
             Err(error) => return Err(error),
         };
         match read::<Value>(connection, kind).await {
@@ -123,8 +125,12 @@ pub async fn write<T: Serialize + Sync>(
                 return Ok(read.version);
             }
             // It did not happen: what stands there is what stood there before.
-            Ok(found) if again && found.as_ref().map(|read| read.version.as_str()) == version => {
-                again = false
+            Ok(found)
+                if !error.is_conflict() && found.as_ref().map(|read| read.version.as_str()) == version =>
+            {
+                if !tries.another().await {
+                    return Err(error);
+                }
             }
             _ => return Err(error),
         }
@@ -142,16 +148,22 @@ pub async fn remove(connection: &Connection, kind: Kind, version: Option<&str>) 
         options["preconditions"] = json!({ "resourceVersion": version });
     }
     let body = options.to_string().into_bytes();
-    match connection
-        .send(Method::DELETE, &path, "application/json", body)
-        .await
-    {
-        Ok(_) | Err(RequestError::NotFound) => Ok(()),
-        Err(error) if error.leaves_open_what_happened() => match read::<Value>(connection, kind).await {
-            Ok(None) => Ok(()),
-            _ => Err(error),
-        },
-        Err(error) => Err(error),
+    let mut tries = Tries::new();
+    loop {
+        let error = match connection
+            .send(Method::DELETE, &path, "application/json", body.clone())
+            .await
+        {
+            Ok(_) | Err(RequestError::NotFound) => return Ok(()),
+            Err(error) if error.leaves_open_what_happened() => error,
+            Err(error) => return Err(error),
+        };
+        match read::<Value>(connection, kind).await {
+            Ok(None) => return Ok(()),
+            // With the version that it must have, a second removal cannot hit another's.
+            Ok(Some(_)) if tries.another().await => {}
+            _ => return Err(error),
+        }
     }
 }
 

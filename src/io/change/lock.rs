@@ -30,8 +30,13 @@ use crate::{
 const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// How often a lease of somebody else is looked at while it is found out whether its holder lives.
+/// How often a lease of somebody else is looked at while it is found out whether its holder lives, and how long after a
+/// renewal that failed the next one is tried.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long one try of a renewal may take: a server that does not answer is asked more than once within a lease's life.
+const TRY: Duration = Duration::from_secs(4);
+/// How long the API server may be away before the lock is given up, though nobody was seen to take it.
+const AWAY: Duration = Duration::from_secs(120);
 
 /// Who holds the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +61,8 @@ pub enum LockError {
 /// The lock, held. Dropped without [`Lock::release`] it runs out by itself.
 pub struct Lock {
     connection: Connection,
+    /// The holder as the Lease names us: nobody else writes this.
+    identity: Option<String>,
     state: Arc<Mutex<Renewed>>,
     lost: watch::Receiver<bool>,
     renewing: JoinHandle<()>,
@@ -166,20 +173,37 @@ impl Lock {
         };
         let state = Arc::new(Mutex::new(Renewed { version, at: sent }));
         let (tell, lost) = watch::channel(false);
+        let identity = written_identity(&lease);
         let renewing = tokio::spawn(renew(connection.clone(), lease, Arc::clone(&state), tell));
         Ok(Lock {
             connection: connection.clone(),
+            identity,
             state,
             lost,
             renewing,
         })
     }
 
-    /// Whether the lock is still ours: asked before every write. Also a process that was stopped for a while finds out
-    /// here, before it writes anything.
+    /// Whether the lock is ours at this moment. Also a process that was stopped for a while finds out here, before it
+    /// writes anything.
     pub fn held(&self) -> bool {
         let renewed = self.state.lock().unwrap_or_else(PoisonError::into_inner).at;
         !*self.lost.borrow() && renewed.elapsed() < DURATION
+    }
+
+    /// Whether the lock is still ours: asked before every write. Where its time ran out while the API server was away,
+    /// this waits until a renewal came through, which shows that nobody took it meanwhile, or until it is lost.
+    pub async fn ours(&self) -> bool {
+        while !self.held() {
+            if *self.lost.borrow() {
+                return false;
+            }
+            tokio::select! {
+                () = self.lost() => return false,
+                () = tokio::time::sleep(LOOK / 5) => {}
+            }
+        }
+        true
     }
 
     /// Ends when the lock is lost.
@@ -202,8 +226,23 @@ impl Lock {
             .unwrap_or_else(PoisonError::into_inner)
             .version
             .clone();
-        kept::remove(&self.connection, Kind::Lease, Some(&version)).await
+        match kept::remove(&self.connection, Kind::Lease, Some(&version)).await {
+            // A renewal that was on its way came through.
+            Err(error) if error.is_conflict() => {
+                match kept::read::<Lease>(&self.connection, Kind::Lease).await? {
+                    Some(found) if written_identity(&found.object) == self.identity => {
+                        kept::remove(&self.connection, Kind::Lease, Some(&found.version)).await
+                    }
+                    _ => Ok(()),
+                }
+            }
+            other => other,
+        }
     }
+}
+
+fn written_identity(lease: &Lease) -> Option<String> {
+    lease.spec.as_ref()?.holder_identity.clone()
 }
 
 impl Drop for Lock {
@@ -225,46 +264,54 @@ fn lease(identity: &str, now: Timestamp) -> Lease {
     }
 }
 
-/// Renews until it cannot be: the server says that the lease is another's, or its time is over.
+/// Renews until the server says that the lease is another's or gone. A lease whose time ran out is renewed all the same:
+/// where its version is still the one that we wrote, nobody had it meanwhile.
 async fn renew(
     connection: Connection,
     mut lease: Lease,
     state: Arc<Mutex<Renewed>>,
     tell: watch::Sender<bool>,
 ) {
+    let identity = written_identity(&lease);
+    // Since when it is not known whether a renewal of ours came through.
+    let mut open_since: Option<Instant> = None;
     loop {
-        tokio::time::sleep(RENEWAL).await;
+        tokio::time::sleep(if open_since.is_none() { RENEWAL } else { LOOK }).await;
         let last = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(spec) = &mut lease.spec {
             spec.renew_time = Some(MicroTime(Timestamp::now()));
         }
         let sent = Instant::now();
-        let left = DURATION.saturating_sub(last.at.elapsed());
-        let written = tokio::time::timeout(
-            left,
-            kept::write(&connection, Kind::Lease, Some(&last.version), &lease),
-        )
-        .await;
-        let renewed = match written {
-            Ok(Ok(version)) => Some(version),
-            Ok(Err(error)) if error.is_conflict() || matches!(error, RequestError::NotFound) => None,
-            // The server is away: the lease holds as long as its time lasts, unless it is seen to be another's or gone.
-            Ok(Err(_)) if last.at.elapsed() + RENEWAL < DURATION => {
-                match kept::read::<Lease>(&connection, Kind::Lease).await {
-                    Ok(found) if found.as_ref().map(|f| &f.version) != Some(&last.version) => None,
-                    _ => continue,
+        let first = *open_since.get_or_insert(sent);
+        let write = kept::write(&connection, Kind::Lease, Some(&last.version), &lease);
+        let renewed = match tokio::time::timeout(TRY, write).await {
+            Ok(Ok(version)) => Some(Renewed { version, at: sent }),
+            // What stands there now decides; whatever the server said, or did not say.
+            _ => match tokio::time::timeout(TRY, kept::read::<Lease>(&connection, Kind::Lease)).await {
+                Ok(Ok(Some(found))) if written_identity(&found.object) == identity => {
+                    let came_through = found.version != last.version;
+                    came_through.then_some(Renewed {
+                        version: found.version,
+                        at: first,
+                    })
                 }
-            }
-            _ => None,
+                Ok(Ok(_)) => {
+                    let _ = tell.send(true);
+                    return;
+                }
+                Ok(Err(_)) | Err(_) => None,
+            },
         };
         match renewed {
-            Some(version) => {
-                *state.lock().unwrap_or_else(PoisonError::into_inner) = Renewed { version, at: sent };
+            Some(renewed) => {
+                *state.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+                open_since = None;
             }
-            None => {
+            None if last.at.elapsed() > AWAY => {
                 let _ = tell.send(true);
                 return;
             }
+            None => {}
         }
     }
 }

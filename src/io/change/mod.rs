@@ -10,6 +10,7 @@ pub mod lock;
 pub mod planning;
 mod run;
 pub mod trial;
+mod tries;
 mod watching;
 
 pub use identity::{random, who};

@@ -352,7 +352,7 @@ impl Planner<'_> {
         let needed = rights::needed(rendered.unwrap_or_default(), &wanted);
         match cluster::rights::denied(live.connection, &needed).await {
             Ok(denied) => surroundings.denied = denied,
-            Err(error) => surroundings.skipped.push(("rights".into(), error.to_string())),
+            Err(error) => surroundings.unread.push(format!("rights ({error})")),
         }
         let all: Vec<&Object> = definitions.iter().chain(rendered.unwrap_or_default()).collect();
         let tried = trial::tried(
@@ -378,11 +378,9 @@ impl Planner<'_> {
                 Ok(book) => surroundings
                     .findings
                     .extend(book.journal.operation.as_ref().map(interrupted)),
-                Err(error) => surroundings
-                    .skipped
-                    .push(("earlier changes".into(), error.to_string())),
+                Err(error) => surroundings.unread.push(error.to_string()),
             },
-            Err(error) => surroundings.skipped.push(("the lock".into(), error.to_string())),
+            Err(error) => surroundings.unread.push(format!("the lock ({error})")),
         }
         if surroundings.denied.is_empty() {
             surroundings
@@ -407,10 +405,9 @@ impl Planner<'_> {
         };
         let release = helm.release(&target, &draft.release, None);
         let unread = |surroundings: &mut Surroundings, error: HelmError| {
-            surroundings.skipped.push((
-                format!("release {}/{}", draft.namespace, draft.release),
-                error.to_string(),
-            ));
+            surroundings
+                .unread
+                .push(format!("release {}/{} ({error})", draft.namespace, draft.release));
         };
         let newest = match release.history().await {
             Ok(mut history) => history.pop()?,

@@ -5,14 +5,20 @@
     reason = "a helm that outlived its plugin is waited for"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
 
 use super::{
     apply, back,
     held::{Held, Slipped},
     journal::{JournalError, Luggage},
     kept,
-    lock::LockError,
+    lock::{Lock, LockError},
+    tries::Tries,
     watching::{Watched, Watching},
 };
 use crate::{
@@ -78,6 +84,14 @@ pub enum ChangeError {
     /// Helm could not be asked.
     #[error("{0}")]
     Helm(#[from] HelmError),
+    /// The change was begun, and its journal stands.
+    #[error("stopped {}: {error}", .phase.doing())]
+    Midway {
+        /// How far it came.
+        phase: Phase,
+        /// Why it went no further.
+        error: Box<ChangeError>,
+    },
     /// There is nothing to go on with.
     #[error("no change was interrupted in this cluster")]
     Nothing,
@@ -92,8 +106,31 @@ impl ChangeError {
             ChangeError::Journal(_) => {
                 Some("kubectl get configmap kubectl-byocni -n kube-system -o yaml".into())
             }
+            ChangeError::Midway { error, .. } => {
+                let first = match &**error {
+                    ChangeError::Journal(_) => None,
+                    other => other.hint().map(|hint| format!("{hint}; then ")),
+                };
+                Some(format!(
+                    "{}kubectl byocni resume goes on, kubectl byocni abort takes it back",
+                    first.unwrap_or_default()
+                ))
+            }
             ChangeError::Nothing => Some("kubectl byocni status".into()),
             ChangeError::Lock(LockError::Held(_)) => None,
+        }
+    }
+}
+
+impl ChangeError {
+    /// The same, for a change whose journal stands.
+    pub(super) fn midway(self, phase: Phase) -> Self {
+        match self {
+            ChangeError::Midway { .. } => self,
+            other => ChangeError::Midway {
+                phase,
+                error: Box::new(other),
+            },
         }
     }
 }
@@ -106,12 +143,12 @@ impl<'j> Job<'j> {
         });
     }
 
-    pub(super) fn release(&self, stop: bool) -> Release<'_> {
-        let stop = stop.then(|| self.stop.clone());
-        self.helm.release(self.target, &self.operation.release, stop)
+    /// The release, for what reads it or must finish.
+    pub(super) fn release(&self) -> Release<'_> {
+        self.helm.release(self.target, &self.operation.release, None)
     }
 
-    fn stopping(&self) -> bool {
+    pub(super) fn stopping(&self) -> bool {
         *self.stop.borrow()
     }
 }
@@ -163,7 +200,9 @@ pub async fn begin(
         }
     }
     if let Err(error) = job.luggage.keep(job.connection).await {
-        held.end().await?;
+        // Nothing else was written yet: where the journal can be ended nothing stays.
+        let phase = Phase::Planned;
+        held.end().await.map_err(|error| error.midway(phase))?;
         return Err(error.into());
     }
     go_on(job, held).await
@@ -192,12 +231,12 @@ pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
     }
     if job.operation.phase == Phase::Back {
         let because = interrupted(&job.operation);
-        return back::take(&job, held, because).await;
+        return back_again(job, held, because, false).await;
     }
     held.book.journal.operation = Some(job.operation.clone());
     if let Err(error) = job.luggage.keep(job.connection).await {
         held.leave().await;
-        return Err(error.into());
+        return Err(ChangeError::from(error).midway(job.operation.phase));
     }
     go_on(job, held).await
 }
@@ -216,18 +255,50 @@ pub async fn abort(mut job: Job<'_>, uninstall: bool) -> Result<Ended, ChangeErr
         held.leave().await;
         return Err(ChangeError::Nothing);
     };
+    if operation.id != job.operation.id {
+        held.leave().await;
+        return Ok(Ended::Refused(stale(
+            "the journal is no longer that of this change",
+        )));
+    }
     job.operation.phase = operation.phase;
     let because = interrupted(&operation);
-    if operation.phase >= Phase::Helm {
+    back_again(job, held, because, uninstall).await
+}
+
+/// Takes back what an earlier run left, unless that would do harm.
+async fn back_again(
+    job: Job<'_>,
+    held: Held,
+    because: Finding,
+    uninstall: bool,
+) -> Result<Ended, ChangeError> {
+    let phase = job.operation.phase;
+    if phase >= Phase::Helm {
         if let Err(error) = settled(&job).await {
             held.leave().await;
-            return Err(error.into());
+            return Err(ChangeError::from(error).midway(phase));
         }
-        if !uninstall && back::agents_ever_ran(&job).await {
+        // A chart that is not known and that is gone: nobody can tell which workloads are its agents.
+        let unknown = job.expected.cni.is_none() && job.luggage.archives.is_empty();
+        let why = if job.operation.before.revision.is_some() {
+            Some("the release was there before")
+        } else if uninstall {
+            None
+        } else if unknown {
+            Some(
+                "its chart is gone from the Secret kubectl-byocni, so that it cannot be told whether its agents have run",
+            )
+        } else if back::agents_ever_ran(&job).await {
+            Some("its agents have run, and without them nodes would be Ready without a network")
+        } else {
+            None
+        };
+        if let Some(why) = why {
             held.leave().await;
             return Ok(Ended::Stays {
                 because,
-                why: "its agents have run, and without them nodes would be Ready without a network".into(),
+                why: why.into(),
                 nodes: vec![],
             });
         }
@@ -245,12 +316,7 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
             );
             let operation = &job.operation;
             let key = format!("{}/{}", operation.namespace, operation.release);
-            let newest = job
-                .release(false)
-                .history()
-                .await
-                .ok()
-                .and_then(|h| h.last().map(|r| r.revision));
+            let newest = newest(&job).await.ok().flatten().map(|r| r.revision);
             let record = held.book.journal.records.entry(key).or_default();
             record
                 .first_installed
@@ -258,11 +324,14 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
             if let Some(revision) = newest {
                 record.health.insert(revision, "healthy".into());
             }
-            held.end().await?;
-            Ok(Ended::Done {
-                look,
-                broken_before: job.operation.before.broken_nodes.clone(),
-            })
+            match held.end().await {
+                Ok(()) => Ok(Ended::Done {
+                    look,
+                    broken_before: job.operation.before.broken_nodes.clone(),
+                }),
+                Err(ChangeError::Journal(JournalError::Changed)) => Ok(Ended::Lost { phase: Phase::Gate }),
+                Err(error) => Err(error.midway(Phase::Gate)),
+            }
         }
         Ok(Came::Short(because)) => fall_back(&job, held, because, None).await,
         Ok(Came::ToTheGate(failure, look)) => {
@@ -274,13 +343,13 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
             Ok(Ended::Stopped { phase })
         }
         Err(Interrupted::Slipped(phase, Slipped::Lost)) => Ok(Ended::Lost { phase }),
-        Err(Interrupted::Slipped(_, Slipped::Journal(error))) => {
+        Err(Interrupted::Slipped(phase, Slipped::Journal(error))) => {
             held.leave().await;
-            Err(error.into())
+            Err(ChangeError::from(error).midway(phase))
         }
         Err(Interrupted::Helm(error)) => {
             held.leave().await;
-            Err(error.into())
+            Err(ChangeError::from(error).midway(Phase::Helm))
         }
     }
 }
@@ -317,8 +386,12 @@ async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
                 job.definitions.len()
             ),
         );
-        if let Err(error) = apply::definitions(job.connection, job.definitions).await {
-            return Ok(Came::Short(helm_failed(&error.to_string(), None)));
+        match apply::definitions(job.connection, job.definitions, &held.lock).await {
+            Ok(()) => {}
+            Err(apply::ApplyError::Lost) => {
+                return Err(Interrupted::Slipped(Phase::ApplyingCrds, Slipped::Lost));
+            }
+            Err(error) => return Ok(Came::Short(helm_failed(&error.to_string(), None))),
         }
         if job.stopping() {
             return Err(Interrupted::ByUser(Phase::ApplyingCrds));
@@ -334,7 +407,11 @@ async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
                 chart.name, chart.version, job.operation.namespace
             ),
         );
-        match bring(job).await {
+        let brought = bring(job, &held.lock).await;
+        if !held.lock.held() && !held.lock.ours().await {
+            return Err(Interrupted::Slipped(Phase::Helm, Slipped::Lost));
+        }
+        match brought {
             Ok(None) => {}
             Ok(Some(finding)) => return Ok(Came::Short(finding)),
             Err(HelmError::Stopped { .. }) => return Err(Interrupted::ByUser(Phase::Helm)),
@@ -363,21 +440,54 @@ async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
 }
 
 /// Brings the release to the planned chart, from whatever an interrupted helm left; a finding where helm would not.
-async fn bring(job: &Job<'_>) -> Result<Option<Finding>, HelmError> {
-    let release = job.release(true);
+async fn bring(job: &Job<'_>, lock: &Lock) -> Result<Option<Finding>, HelmError> {
+    // Helm stops at its next safe point, too, when somebody else has the lock.
+    let (tell, stop) = watch::channel(false);
+    let forwarding = async {
+        let mut asked = job.stop.clone();
+        tokio::select! {
+            _ = asked.wait_for(|stop| *stop) => {}
+            () = lock.lost() => {}
+        }
+        let _ = tell.send(true);
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        brought = bring_until(job, stop) => brought,
+        never = forwarding => match never {},
+    }
+}
+
+async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmError> {
+    let newest = settled(job).await?;
+    if *stop.borrow() {
+        return Err(HelmError::Stopped {
+            doing: "helm install",
+            said: String::new(),
+        });
+    }
+    let release = job.helm.release(job.target, &job.operation.release, Some(stop));
     let mut change = Change::new(job.chart, &job.luggage.values, HELM_LIMIT);
     change.create_namespace = true;
     change.take_ownership = job.operation.take_ownership;
     change.description = Some("kubectl byocni");
-    let newest = settled(job).await?;
+    let another = |newest: &Revision| newest.version != job.operation.chart.version;
     let done = match &newest {
         None => release.install(&change).await,
-        // Resumed with another chart, or after a helm that was told to stop: what it made stays and is completed.
-        Some(newest) if newest.status == "failed" || newest.version != job.operation.chart.version => {
-            release.upgrade(&change).await
-        }
+        // An interrupted way back: it is gone to its end, and then the way forth is begun again.
+        Some(newest) if newest.status == "uninstalling" => match release.uninstall(false, HELM_LIMIT).await {
+            Ok(()) => release.install(&change).await,
+            Err(error) => Err(error),
+        },
         // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
-        Some(newest) if newest.pending() => release.rollback(newest.revision, HELM_LIMIT, false).await,
+        Some(newest) if newest.pending() => {
+            match release.rollback(newest.revision, HELM_LIMIT, false).await {
+                Ok(()) if another(newest) => release.upgrade(&change).await,
+                done => done,
+            }
+        }
+        // Resumed with another chart, or after a helm that was told to stop: what it made stays and is completed.
+        Some(newest) if newest.status == "failed" || another(newest) => release.upgrade(&change).await,
         Some(_) => Ok(()),
     };
     match done {
@@ -392,7 +502,7 @@ async fn bring(job: &Job<'_>) -> Result<Option<Finding>, HelmError> {
         Err(other) => return Err(other),
     }
     // That helm ended well is not believed.
-    Ok(match release.history().await?.last() {
+    Ok(match self::newest(job).await? {
         Some(newest) if newest.status == "deployed" => None,
         Some(newest) => Some(helm_failed(
             &format!(
@@ -408,11 +518,22 @@ async fn bring(job: &Job<'_>) -> Result<Option<Finding>, HelmError> {
     })
 }
 
+/// The newest revision. An API server that fails for a moment is asked again: nothing depends on this but what is known.
+async fn newest(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
+    let mut tries = Tries::new();
+    loop {
+        match job.release().history().await {
+            Err(HelmError::Failed { .. }) if tries.another().await => {}
+            other => return Ok(other?.pop()),
+        }
+    }
+}
+
 /// The newest revision, once no helm is at work on it: one that outlived its plugin is given time to end.
 async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
     let begun = Instant::now();
     loop {
-        let newest = job.release(false).history().await?.pop();
+        let newest = newest(job).await?;
         let pending = newest.as_ref().is_some_and(Revision::pending);
         let fresh = newest
             .as_ref()
@@ -425,7 +546,11 @@ async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
             begun.elapsed().as_secs(),
             OUTLIVED.as_secs()
         )));
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut stop = job.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
     }
 }
 

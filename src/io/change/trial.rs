@@ -87,13 +87,19 @@ pub async fn tried(
             continue;
         }
         match not_yet(object, &place, &defined, capture) {
-            Some(missing) => untried.entry(missing).or_default().push(object.subject().to_string()),
+            Some(missing) => untried
+                .entry(missing)
+                .or_default()
+                .push(object.subject().to_string()),
             None => waiting.push((object, place)),
         }
     }
     let mut tried = Tried::default();
     for some in waiting.chunks(AT_ONCE) {
-        let answers = together(some.iter().map(|(object, place)| answer(connection, object, place, objects)));
+        let answers = together(
+            some.iter()
+                .map(|(object, place)| answer(connection, object, place, objects)),
+        );
         for ((object, _), answer) in some.iter().zip(answers.await) {
             match answer {
                 Answer::Fine => {}
@@ -146,7 +152,10 @@ async fn answer(connection: &Connection, object: &Object, place: &Place, all: &[
         place.path(&object.api_version)
     );
     let body = object.value.to_string().into_bytes();
-    let error = match connection.send(Method::POST, &path, "application/json", body).await {
+    let error = match connection
+        .send(Method::POST, &path, "application/json", body)
+        .await
+    {
         Ok(_) => return Answer::Fine,
         Err(error) => error,
     };
@@ -169,7 +178,9 @@ fn judged(object: &Object, place: &Place, all: &[&Object], error: &RequestError)
         {
             Answer::Untried("a webhook that bears no dry run".into())
         }
-        RequestError::Forbidden { .. } | RequestError::Status { .. } if of_webhook => Answer::Webhook(short()),
+        RequestError::Forbidden { .. } | RequestError::Status { .. } if of_webhook => {
+            Answer::Webhook(short())
+        }
         RequestError::Forbidden { message } if message.contains("attempting to grant RBAC permissions") => {
             Answer::Denied(place.grants(object))
         }
@@ -263,7 +274,10 @@ mod tests {
             ),
             (
                 &role,
-                status(500, "Internal error occurred: failed calling webhook \"v.example\""),
+                status(
+                    500,
+                    "Internal error occurred: failed calling webhook \"v.example\"",
+                ),
                 "webhook Internal error occurred: failed calling webhook \"v.example\"",
             ),
             (
@@ -272,7 +286,11 @@ mod tests {
                 "untried a webhook that bears no dry run",
             ),
             (&role, forbidden("exceeded quota: q"), "refused exceeded quota: q"),
-            (&role, status(422, "spec: Invalid value\x1b[31m"), "refused spec: Invalid value[31m"),
+            (
+                &role,
+                status(422, "spec: Invalid value\x1b[31m"),
+                "refused spec: Invalid value[31m",
+            ),
             (
                 &role,
                 RequestError::NotFound,

@@ -52,7 +52,7 @@ impl Watching<'_> {
     pub async fn watch(mut self, lock: &Lock) -> Watched {
         let watched = self.until_decided(lock).await;
         if self.expected.probe
-            && lock.held()
+            && lock.ours().await
             && probe::remove_all(self.connection, self.operation).await.is_err()
         {
             (self.tell)(&Event::Note(
@@ -76,7 +76,14 @@ impl Watching<'_> {
                 State::Waiting | State::Settling { .. } => {}
             }
             if !lock.held() {
-                return Watched::Lost;
+                (self.tell)(&Event::Note(
+                    "the lock's lease could not be renewed: waiting for the API server before anything more is written"
+                        .into(),
+                ));
+            }
+            tokio::select! {
+                ours = lock.ours() => if !ours { return Watched::Lost },
+                _ = self.stop.wait_for(|stop| *stop) => return Watched::Stopped,
             }
             for pod in &probes {
                 // One that could not be made is made at the next look; one that is refused says so in the look.

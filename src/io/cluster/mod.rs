@@ -27,7 +27,8 @@ use jiff::Timestamp;
 
 use crate::core::{
     capture::{
-        Capture, Custom, NodeNames, Pod, PodRow, ReleaseRecord, Resource, Service, Source, State, Workload,
+        Capture, Custom, Lease, NodeNames, Pod, PodRow, ReleaseRecord, Resource, Service, Source, State,
+        Workload,
         file::{self, CONFIG_MAPS},
     },
     cni,
@@ -149,6 +150,12 @@ pub async fn read(
     reader.keep_of_cni(&mut capture, of_cni);
     if let Some(error) = reader.nothing(&capture) {
         return Err(ReadError { error });
+    }
+    let lock = reader.lock(&capture);
+    let lock = lock.await;
+    if let Some(lease) = lock {
+        capture.leases.push(lease);
+        capture.states.insert(Source::Lock, State::Read);
     }
     reader.look_again(&mut capture, asked).await;
     Ok(capture)
@@ -435,8 +442,8 @@ impl Reader<'_> {
         namespaces: &BTreeSet<&str>,
         agents: &[(&Workload, &cni::Cni)],
     ) -> Result<Vec<crate::core::capture::ConfigMap>, RequestError> {
-        let mut wanted: BTreeSet<(&str, &str)> =
-            [("kube-system", "kube-proxy"), ("kube-system", "kubeadm-config")].into();
+        let always = ["kube-proxy", "kubeadm-config", file::JOURNAL];
+        let mut wanted: BTreeSet<(&str, &str)> = always.map(|name| ("kube-system", name)).into();
         if agents.is_empty() {
             wanted.extend(CONFIG_MAPS.iter().map(|name| ("kube-system", *name)));
         }
@@ -515,6 +522,24 @@ impl Reader<'_> {
             .map_err(|e| self.noted(e))?;
         self.tell(source.resource(), items.len());
         Ok(items)
+    }
+
+    /// Who holds the lock of changes, where the journal says that one is under way. Without the right to read it, it is
+    /// told that the change is under way or was interrupted.
+    async fn lock(&self, capture: &Capture) -> Option<Lease> {
+        let journal = capture.config_map("kube-system", file::JOURNAL)?;
+        journal.get("operation")?;
+        let path = format!(
+            "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{}",
+            file::JOURNAL
+        );
+        let body = self.connection.get(&path, list::JSON).await;
+        match body {
+            Ok(body) => serde_json::from_slice(&body).ok(),
+            // Nobody holds it: an empty one says so.
+            Err(RequestError::NotFound) => Some(Lease::default()),
+            Err(_) => None,
+        }
     }
 
     /// Looks at suspects a second time, in full. Their rows become what the second look says.

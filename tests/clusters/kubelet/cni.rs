@@ -343,14 +343,78 @@ async fn flannel(
     }
 }
 
+/// Cilium's operator takes its Lease, and keeps pods away from nodes whose agent is not Ready yet, until all are.
+async fn cilium_operator(objects: Objects, namespace: String) {
+    let operator = format!("/apis/apps/v1/namespaces/{namespace}/deployments/cilium-operator");
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "cilium-operator-resource-lock"}, "spec": {"holderIdentity": "played"}});
+    if !matches!(objects.create(&leases, &lease).await, Ok(Some(_))) {
+        // The other replica leads.
+        return;
+    }
+    let agents = format!("/api/v1/namespaces/{namespace}/pods?labelSelector=k8s-app%3Dcilium");
+    while let Ok(Some(_)) = objects.find(&operator).await {
+        let mut waiting = true;
+        if let (Ok(pods), Ok(nodes)) = (objects.get(&agents).await, objects.get("/api/v1/nodes").await) {
+            let ready: Vec<&str> = items(&pods)
+                .iter()
+                .filter(|pod| is_ready(pod))
+                .filter_map(|pod| pod["spec"]["nodeName"].as_str())
+                .collect();
+            waiting = ready.len() < items(&nodes).len();
+            for node in items(&nodes) {
+                let name = node["metadata"]["name"].as_str().unwrap_or_default();
+                let _ = taint(&objects, node, !ready.contains(&name)).await;
+            }
+        }
+        if !waiting {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+fn items(list: &Value) -> &[Value] {
+    list["items"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Cilium's taint on a node, there or not. With the version that was read: others change taints at the same time.
+pub async fn taint(objects: &Objects, node: &Value, wanted: bool) -> Result<(), String> {
+    const KEY: &str = "node.cilium.io/agent-not-ready";
+    let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    if taints.iter().any(|taint| taint["key"] == KEY) == wanted {
+        return Ok(());
+    }
+    taints.retain(|taint| taint["key"] != KEY);
+    if wanted {
+        taints.push(json!({"key": KEY, "effect": "NoSchedule"}));
+    }
+    let metadata = &node["metadata"];
+    let path = format!("/api/v1/nodes/{}", metadata["name"].as_str().unwrap_or_default());
+    let patch =
+        json!({"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"taints": taints}});
+    objects.merge(&path, &patch).await.map(drop)
+}
+
 /// What happens elsewhere when a pod has become ready.
 pub async fn started(shared: &Shared, pod: &Pod) {
     let runs = |name: &str| pod.spec.containers.iter().any(|container| container.name == name);
     if runs("cilium-operator") {
-        let _ = shared
-            .definitions
-            .get_or_try_init(|| cilium_definitions(&shared.objects))
-            .await;
+        // Each time that it starts: somebody may have removed them.
+        let _ = cilium_definitions(&shared.objects).await;
+        tokio::spawn(cilium_operator(
+            shared.objects.clone(),
+            pod.metadata.namespace.clone(),
+        ));
     }
     if runs("tigera-operator") {
         tokio::spawn(tigera::play(shared.objects.clone()));

@@ -288,7 +288,6 @@ impl Node {
         if !self.network.as_ref().is_some_and(Network::is_cilium) {
             return;
         }
-        const KEY: &str = "node.cilium.io/agent-not-ready";
         let path = format!("/api/v1/nodes/{}", self.name);
         let objects = &self.shared.objects;
         self.retry("taint", || {
@@ -296,18 +295,7 @@ impl Node {
                 let Some(node) = objects.find(&path).await? else {
                     return Ok(());
                 };
-                let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
-                if taints.iter().any(|taint| taint["key"] == KEY) == wanted {
-                    return Ok(());
-                }
-                taints.retain(|taint| taint["key"] != KEY);
-                if wanted {
-                    taints.push(json!({"key": KEY, "effect": "NoSchedule"}));
-                }
-                // With the version that was read: the controller manager changes taints at the same time.
-                let version = &node["metadata"]["resourceVersion"];
-                let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
-                objects.merge(&path, &patch).await.map(drop)
+                cni::taint(objects, &node, wanted).await
             }
             .boxed()
         })

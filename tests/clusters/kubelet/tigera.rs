@@ -10,11 +10,20 @@ use super::cni::define;
 const NAMESPACE: &str = "calico-system";
 const AGENTS: &str = "/apis/apps/v1/namespaces/calico-system/daemonsets/calico-node";
 
-/// Follows the Installation until the cluster is gone.
+/// A test that wants the operator to call Calico Degraded makes this, with the reason under `degraded`.
+const WORD: &str = "/api/v1/namespaces/kube-system/configmaps/played-tigera-operator";
+
+/// It ends with its Deployment.
+const OPERATOR: &str = "/apis/apps/v1/namespaces/tigera-operator/deployments/tigera-operator";
+
+/// Follows the Installation until the operator or the cluster is gone.
 pub async fn play(objects: Objects) {
     let mut failures = 0;
     // The operator looks at everything again all the time; twice a second is enough for a test.
     while failures < 20 {
+        if matches!(objects.find(OPERATOR).await, Ok(None)) {
+            return;
+        }
         failures = match reconcile(&objects).await {
             Ok(()) => 0,
             Err(_) => failures + 1,
@@ -42,12 +51,16 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
     let network = &installation["spec"]["calicoNetwork"];
     let cidr = network["ipPools"][0]["cidr"].as_str().unwrap_or("192.168.0.0/16");
     if objects.find(AGENTS).await?.is_none() {
-        objects.apply(&workloads(cidr)).await?;
+        let owner = json!([{"apiVersion": "operator.tigera.io/v1", "kind": "Installation", "name": "default",
+            "uid": installation["metadata"]["uid"], "controller": true}]);
+        objects.apply(&workloads(cidr, &owner)).await?;
     }
+    let degraded = objects.find(WORD).await?.unwrap_or_default();
+    let degraded = degraded["data"]["degraded"].as_str();
     let agents = objects.get(AGENTS).await?;
     let status = |field: &str| agents["status"][field].as_i64().unwrap_or_default();
     let (ready, wanted) = (status("numberReady"), status("desiredNumberScheduled"));
-    let available = wanted > 0 && ready == wanted;
+    let available = wanted > 0 && ready == wanted && degraded.is_none();
     let waits = format!(
         "DaemonSet \"calico-system/calico-node\" is not available (awaiting {} nodes)",
         wanted - ready
@@ -55,6 +68,8 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
     let condition = |kind: &str, holds: bool| {
         let (reason, message) = if available {
             ("AllObjectsAvailable", "All objects available")
+        } else if let Some(why) = degraded {
+            ("ResourceUpdateError", why)
         } else {
             ("ResourceNotReady", waits.as_str())
         };
@@ -63,8 +78,8 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
     };
     let conditions: Value = json!([
         condition("Available", available),
-        condition("Progressing", !available),
-        condition("Degraded", false)
+        condition("Progressing", !available && degraded.is_none()),
+        condition("Degraded", degraded.is_some())
     ]);
     let path = "/apis/operator.tigera.io/v1/tigerastatuses";
     let object = json!({"apiVersion": "operator.tigera.io/v1", "kind": "TigeraStatus",
@@ -88,20 +103,21 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
 }
 
 /// With the names, labels and images of the real ones, and nothing that a node would need to run them.
-fn workloads(cidr: &str) -> String {
+/// All of it goes with the Installation, as the operator's owner references say.
+fn workloads(cidr: &str, owner: &Value) -> String {
     format!(
         r#"
 apiVersion: v1
 kind: Namespace
-metadata: {{name: {NAMESPACE}, labels: {{name: {NAMESPACE}}}}}
+metadata: {{name: {NAMESPACE}, ownerReferences: {owner}, labels: {{name: {NAMESPACE}}}}}
 ---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {{name: calico-node, namespace: {NAMESPACE}}}
+metadata: {{name: calico-node, namespace: {NAMESPACE}, ownerReferences: {owner}}}
 ---
 apiVersion: apps/v1
 kind: DaemonSet
-metadata: {{name: calico-node, namespace: {NAMESPACE}, labels: {{app.kubernetes.io/name: calico-node}}}}
+metadata: {{name: calico-node, namespace: {NAMESPACE}, ownerReferences: {owner}, labels: {{app.kubernetes.io/name: calico-node}}}}
 spec:
   selector: {{matchLabels: {{k8s-app: calico-node}}}}
   updateStrategy: {{type: RollingUpdate, rollingUpdate: {{maxUnavailable: 1}}}}
@@ -123,7 +139,7 @@ spec:
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: calico-kube-controllers, namespace: {NAMESPACE}, labels: {{k8s-app: calico-kube-controllers}}}}
+metadata: {{name: calico-kube-controllers, namespace: {NAMESPACE}, ownerReferences: {owner}, labels: {{k8s-app: calico-kube-controllers}}}}
 spec:
   replicas: 1
   selector: {{matchLabels: {{k8s-app: calico-kube-controllers}}}}

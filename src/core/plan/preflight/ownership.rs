@@ -12,7 +12,7 @@ use crate::core::{
     },
     facts::{Detected, Ready, release},
     finding::{Finding, Subject},
-    plan::Installed,
+    plan::{Installed, Origin, PlannedValue, tree},
     report::Byocni,
     words,
 };
@@ -281,7 +281,12 @@ fn release_there(look: &Look<'_>, installed: &Installed, found: &mut Found) {
     let plain = |version: &str| version.trim_start_matches('v').to_string();
     let same_chart = installed.chart == look.chart.name;
     let same_version = plain(&installed.version) == plain(&look.chart.version);
-    let differing = differing(&installed.values, &look.draft.values);
+    let mut differing = differing(&installed.values, &look.draft.values);
+    // What was derived from the cluster at the time stays good as the cluster grows: more nodes want more replicas of an
+    // operator, and no second installation.
+    differing.retain(|key| {
+        !(derived(look, key) && tree::at(&installed.values, key).is_some_and(|v| !v.is_null()))
+    });
     if installed.status == "deployed" && same_chart && same_version && differing.is_empty() {
         found.nothing_to_do = true;
         found.findings.push(Finding::new(
@@ -340,6 +345,13 @@ fn in_the_way(look: &Look<'_>, revision: i64, status: &str, what: String) -> Fin
         format!("release {namespace}/{name} is there already, revision {revision}: {what}"),
         fix,
     )
+}
+
+/// Whether a key is one that the cluster decides, not the user.
+fn derived(look: &Look<'_>, key: &str) -> bool {
+    let of_cluster = |reason: &&PlannedValue| reason.origin == Origin::Cluster;
+    let mut reasons = look.draft.reasons.iter().filter(of_cluster);
+    reasons.any(|reason| key == reason.key || key.starts_with(&format!("{}.", reason.key)))
 }
 
 /// The keys whose values differ, as `--set` writes them. What is null or empty counts as not given.

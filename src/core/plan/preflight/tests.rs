@@ -171,6 +171,20 @@ fn scenario_52_the_same_version_with_the_same_values_is_nothing_to_do() {
     assert!(!denied.plan().blocked() && denied.plan().nothing_to_do);
 }
 
+/// More nodes want more replicas of the operator: that is no second installation.
+#[test]
+fn what_the_cluster_decides_may_have_grown() {
+    let case = with_release(|i| i.values["operator"] = json!({"replicas": 1}));
+    assert!(case.plan().nothing_to_do, "{:?}", case.own());
+    // A value of the user's own is another matter.
+    let case = case.with(|c| {
+        for reason in &mut c.draft.reasons {
+            reason.origin = crate::core::plan::Origin::User;
+        }
+    });
+    assert_eq!(case.plan().blocked_by, ["release-in-the-way"]);
+}
+
 #[test]
 fn a_release_that_is_anything_else_is_in_the_way() {
     type Broken = (fn(&mut Installed), &'static str, &'static str);

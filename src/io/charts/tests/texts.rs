@@ -72,8 +72,7 @@ fn definitions_go_first_wherever_they_stand() {
         assert!(text_of(&files, "crds/manifest.yaml").contains("a.b"));
         let rest = text_of(&files, "files/manifest.yaml");
         assert!(!rest.contains("a.b") && rest.contains("{{ printf"), "{rest}");
-        let kinds: Vec<String> = crate::core::manifest::objects(rest)
-            .expect("YAML")
+        let kinds: Vec<String> = crate::core::manifest::objects(crate::yaml::documents(rest).expect("YAML"))
             .into_iter()
             .map(|object| object.kind)
             .collect();
