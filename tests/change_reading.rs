@@ -80,6 +80,7 @@ fn opened(kubeconfig: PathBuf) -> (Capture, Vec<String>) {
             .await
             .expect("a capture");
         let wanted = Wanted {
+            cni: None,
             namespace: "kube-system",
             namespace_exists: true,
             crds: true,

@@ -344,6 +344,7 @@ impl Planner<'_> {
         let capture = facts.capture;
         let exists = !capture.knows(Source::Namespaces) || has_namespace(capture, &draft.namespace);
         let wanted = rights::Wanted {
+            cni: self.request.cni,
             namespace: &draft.namespace,
             namespace_exists: exists,
             crds: !definitions.is_empty(),
