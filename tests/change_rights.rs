@@ -19,6 +19,7 @@ use std::{
 use base64::Engine as _;
 use clusters::{ControlPlane, Options, aks, helm, required_or_skip};
 use kubectl_byocni::core::{
+    capture::Source,
     cni::{Cni, calico::CALICO, cilium::CILIUM, flannel::FLANNEL},
     manifest,
     plan::rights::{Right, Wanted, needed},
@@ -63,16 +64,30 @@ fn rights(helm: &Path, folder: &Path, cni: &'static Cni) -> BTreeSet<Right> {
     let of_cni = archives.filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let rest = name.strip_prefix(installing.chart);
-        rest.is_some_and(|rest| rest.trim_start_matches("-v").trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()))
+        rest.is_some_and(|rest| {
+            rest.trim_start_matches("-v")
+                .trim_start_matches('-')
+                .starts_with(|c: char| c.is_ascii_digit())
+        })
     });
     let mut found = 0;
     for archive in of_cni {
         let output = Command::new(helm)
-            .args(["template", "--include-crds", "--namespace", installing.namespace, installing.release])
+            .args([
+                "template",
+                "--include-crds",
+                "--namespace",
+                installing.namespace,
+                installing.release,
+            ])
             .arg(&archive)
             .output()
             .expect("helm runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         let rendered = manifest::objects(kubectl_byocni::yaml::documents(&text).expect("YAML"));
         all.extend(needed(
@@ -98,8 +113,21 @@ fn rules(rights: &BTreeSet<Right>) -> String {
         let key = (right.group.clone(), right.resource.clone(), right.name.clone());
         verbs.entry(key).or_default().insert(right.verb);
     }
+    // Without these a plan stands too, and says which rules it could not apply.
+    for source in Source::FOR_CHANGE {
+        let (resource, group) = source
+            .resource()
+            .split_once('.')
+            .unwrap_or((source.resource(), ""));
+        let key = (group.to_string(), resource.to_string(), None);
+        verbs.entry(key).or_default().insert("list");
+    }
     for resource in ["clusterroles", "roles"] {
-        let key = ("rbac.authorization.k8s.io".to_string(), resource.to_string(), None);
+        let key = (
+            "rbac.authorization.k8s.io".to_string(),
+            resource.to_string(),
+            None,
+        );
         verbs.entry(key).or_default().extend(["bind", "escalate"]);
     }
     // What is allowed for every name is not said again for one.
@@ -118,8 +146,17 @@ fn rules(rights: &BTreeSet<Right>) -> String {
     }
     let mut out = String::new();
     for ((group, name, verbs), resources) in together {
-        let group = if group.is_empty() { "\"\"".to_string() } else { group };
-        writeln!(out, "- apiGroups: [{group}]\n  resources: [{}]", resources.join(", ")).expect("text");
+        let group = if group.is_empty() {
+            "\"\"".to_string()
+        } else {
+            group
+        };
+        writeln!(
+            out,
+            "- apiGroups: [{group}]\n  resources: [{}]",
+            resources.join(", ")
+        )
+        .expect("text");
         if let Some(name) = name {
             writeln!(out, "  resourceNames: [{name}]").expect("text");
         }
@@ -138,7 +175,6 @@ fn the_shipped_role_is_what_the_program_asks_for() {
     for cni in [&CILIUM, &CALICO, &FLANNEL] {
         all.extend(rights(&helm, &folder, cni));
     }
-    // Written for every namespace: what lies in one of the system's is as good.
     let expected = format!("{HEAD}{}", rules(&all));
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(FILE);
     if std::env::var_os("UPDATE").is_some_and(|v| !v.is_empty()) {
@@ -188,11 +224,15 @@ fn said(output: &Output) -> String {
 /// Writes of this user in the audit log, reviews and dry runs left out.
 fn writes(plane: &ControlPlane, user: &str) -> Vec<String> {
     let log = fs::read_to_string(plane.dir().join("audit.log")).expect("an audit log");
-    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let events = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_user = events.filter(|e| e["user"]["username"] == user);
     let uris = of_user.filter_map(|e| Some(format!("{} {}", e["verb"].as_str()?, e["requestURI"].as_str()?)));
     uris.filter(|uri| {
-        !["get ", "list ", "watch "].iter().any(|verb| uri.starts_with(verb))
+        !["get ", "list ", "watch "]
+            .iter()
+            .any(|verb| uri.starts_with(verb))
             && !uri.contains("dryRun=All")
             && !uri.contains("selfsubject")
     })
@@ -201,9 +241,14 @@ fn writes(plane: &ControlPlane, user: &str) -> Vec<String> {
 
 /// Every slug that a plan is refused for, and the message of the rights that are missing.
 fn refused(output: &Output) -> (Vec<String>, String) {
-    let plan: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(output)));
+    let plan: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(output)));
     let slugs = plan["blockedBy"].as_array().cloned().unwrap_or_default();
-    let slugs = slugs.iter().filter_map(Value::as_str).map(str::to_string).collect();
+    let slugs = slugs
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_string)
+        .collect();
     let findings = plan["findings"].as_array().cloned().unwrap_or_default();
     let rights = findings.iter().find(|f| f["slug"] == "rights-missing");
     let message = rights.and_then(|f| f["message"].as_str()).unwrap_or_default();
@@ -308,12 +353,21 @@ fn scenarios_39_and_41_rights_from_none_to_enough() {
         || ask(&changer, &["--dry-run=server"]),
         |output| output.status.code() == Some(0),
     );
-    assert!(String::from_utf8_lossy(&output.stdout).contains("READY"), "{}", said(&output));
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("READY"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(writes(&plane, "changer"), Vec::<String>::new());
     let canary = "canary-4Zq9-in-values";
     let output = ask(
         &changer,
-        &["--yes", "-v", "--set", "podAnnotations.note=canary-4Zq9-in-values"],
+        &[
+            "--yes",
+            "-v",
+            "--set",
+            "podAnnotations.note=canary-4Zq9-in-values",
+        ],
     );
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let journal = plane
@@ -326,7 +380,9 @@ fn scenarios_39_and_41_rights_from_none_to_enough() {
         assert!(!text.contains(canary) && !text.contains(&encoded), "{text}");
     }
     assert!(
-        plane.get("/api/v1/namespaces/kube-system/secrets/kubectl-byocni").is_none(),
+        plane
+            .get("/api/v1/namespaces/kube-system/secrets/kubectl-byocni")
+            .is_none(),
         "the Secret with the values is gone at the end"
     );
 }
@@ -365,10 +421,17 @@ fn what_the_server_refuses_is_found_by_a_dry_run() {
     };
     // The client's plan cannot know it.
     assert_eq!(ask("--dry-run=client").status.code(), Some(0));
-    let output = until("the policy at work", || ask("--dry-run=server"), |o| o.status.code() == Some(4));
+    let output = until(
+        "the policy at work",
+        || ask("--dry-run=server"),
+        |o| o.status.code() == Some(4),
+    );
     let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let findings = plan["findings"].as_array().cloned().unwrap_or_default();
-    let told: Vec<&Value> = findings.iter().filter(|f| f["slug"] == "chart-unusable").collect();
+    let told: Vec<&Value> = findings
+        .iter()
+        .filter(|f| f["slug"] == "chart-unusable")
+        .collect();
     assert!(
         told.iter()
             .any(|f| f["subject"]["kind"] == "DaemonSet" && f["message"].to_string().contains("Saturdays")),

@@ -39,7 +39,9 @@ fn fake(run: Run, version: &str, template: &str) -> Run {
     let text = format!(
         "echo \"$@\" >> \"$HOME/calls\"\ncase \"$1\" in\nversion) {version};;\ntemplate) {template};;\n*) echo 'Error: no' >&2; exit 1;;\nesac\n"
     );
-    run.script("helm", &text).env("HELM_BIN", "./helm").env("PATH", "/usr/bin:/bin")
+    run.script("helm", &text)
+        .env("HELM_BIN", "./helm")
+        .env("PATH", "/usr/bin:/bin")
 }
 
 const GOOD: &str = "printf v4.1.3";
@@ -88,7 +90,12 @@ fn command_lines_that_mean_nothing() {
             .file("list.yaml", "- a\n")
             .file("broken.yaml", "a: b: c\n");
         let ended = run.end();
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{}", ended.said());
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{}",
+            ended.said()
+        );
         shot!(name, ended);
     }
 }
@@ -149,7 +156,10 @@ fn packed(files: &[(&str, Option<&str>)]) -> Vec<u8> {
 #[cfg(unix)]
 #[test]
 fn scenario_43_charts_that_cannot_be_trusted_never_reach_helm() {
-    let well = [("net/Chart.yaml", Some(CHART)), ("net/templates/a.yaml", Some(AGENT))];
+    let well = [
+        ("net/Chart.yaml", Some(CHART)),
+        ("net/templates/a.yaml", Some(AGENT)),
+    ];
     let wrong = "0".repeat(64);
     let with = |more: (&'static str, Option<&'static str>)| [&well[..], &[more]].concat();
     for (name, bytes, argument, words) in [
@@ -260,11 +270,7 @@ fn helms_that_cannot_be_used() {
         ("true", "chart-unusable", "nothing"),
         ("echo 'hello world'", "chart-unusable", "nothing"),
     ] {
-        refused(
-            fake(plan("--chart ./chart"), GOOD, template),
-            slug,
-            &[words],
-        );
+        refused(fake(plan("--chart ./chart"), GOOD, template), slug, &[words]);
     }
     let ended = fake(plan("--chart ./chart"), GOOD, agent).end();
     assert_eq!(ended.code, Some(0), "{}", ended.said());
@@ -295,7 +301,10 @@ const PAYLOAD: &str = "\x1b]0;owned\x07\r\x1b[2J\u{9b}31m\u{202e}txt\u{2066}\u{2
 #[test]
 fn scenario_40_no_text_from_outside_acts_on_the_terminal() {
     // As every reader of YAML takes it.
-    let escaped: String = PAYLOAD.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let escaped: String = PAYLOAD
+        .chars()
+        .map(|c| format!("\\u{:04x}", u32::from(c)))
+        .collect();
     let quoted = format!("\"{escaped}\"");
     let agent = format!(
         "{{\"apiVersion\": \"apps/v1\", \"kind\": \"DaemonSet\", \"metadata\": {{\"name\": {quoted}, \"namespace\": {quoted}}}, \
@@ -343,7 +352,12 @@ fn scenario_40_no_text_from_outside_acts_on_the_terminal() {
 #[test]
 fn scenario_41_values_of_the_users_are_not_shown() {
     use base64::Engine as _;
-    let canaries = ["canary-file-7Q", "canary-set-8R", "canary-json-9S", "canary-text-0T"];
+    let canaries = [
+        "canary-file-7Q",
+        "canary-set-8R",
+        "canary-json-9S",
+        "canary-text-0T",
+    ];
     let encoded = canaries.map(|c| base64::engine::general_purpose::STANDARD.encode(c));
     let agent = "cat \"$HOME/chart/templates/agent.yaml\"";
     // A helm that shows what it was given: its words are not passed on either.
@@ -356,7 +370,10 @@ fn scenario_41_values_of_the_users_are_not_shown() {
                 .arg_words("--set set=canary-set-8R --set-json json={\"a\":[\"canary-json-9S\"]}")
                 .arg_words("--set-string level=canary-text-0T")
                 .file("values.yaml", "password: canary-file-7Q\nimage: canary-file-7Q\n")
-                .file("chart/values.yaml", "image: a\nlevel: info\nset: a\njson: {}\npassword: ''\n");
+                .file(
+                    "chart/values.yaml",
+                    "image: a\nlevel: info\nset: a\njson: {}\npassword: ''\n",
+                );
             let ended = fake(run, GOOD, template).end();
             assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.said());
             let arguments = ended.left("calls").expect("helm was called");

@@ -72,11 +72,22 @@ fn plans_as_they_are_read() {
     shots.push(("plan_cilium_name".into(), table(cni, chart, "80", "-o name")));
     let (cni, chart) = CNIS[1];
     shots.push(("plan_calico_yaml".into(), table(cni, chart, "80", "-o yaml")));
-    shots.push(("plan_calico_markdown".into(), table(cni, chart, "80", "-o markdown")));
+    shots.push((
+        "plan_calico_markdown".into(),
+        table(cni, chart, "80", "-o markdown"),
+    ));
     for (name, ended) in shots {
         let Some(ended) = ended else { return };
         let expected = if name.contains("flannel") { 4 } else { 0 };
         assert_eq!(ended.code, Some(expected), "{}", ended.said());
+        if name == "plan_cilium_80" {
+            let readme = include_str!("../../README.md");
+            assert!(
+                readme.contains(ended.stdout.trim_end()),
+                "README.md shows another plan than this: {}",
+                ended.stdout
+            );
+        }
         shot!(name, ended);
     }
 }
@@ -229,7 +240,8 @@ fn a_cluster_that_has_its_cni_is_left_alone() {
     assert_eq!(ended.code, Some(4), "{}", ended.said());
     let by = &json(&ended)["blockedBy"];
     assert!(
-        by.as_array().is_some_and(|all| all.iter().any(|s| s == "foreign-cni")),
+        by.as_array()
+            .is_some_and(|all| all.iter().any(|s| s == "foreign-cni")),
         "{by}"
     );
 }
