@@ -295,9 +295,9 @@ impl Place {
     }
 
     /// The right that makes up for rights which a role, or the role that a binding names, grants and its maker lacks.
-    pub fn grants(&self, object: &Object) -> String {
+    pub fn grants(&self, object: &Object) -> Right {
         let text = |pointer: &str| object.value.pointer(pointer).and_then(Value::as_str);
-        let right = match (text("/roleRef/kind"), text("/roleRef/name")) {
+        match (text("/roleRef/kind"), text("/roleRef/name")) {
             (Some(kind), Some(name)) if object.kind.ends_with("Binding") => {
                 let namespace = self.namespace.as_deref().filter(|_| kind == "Role");
                 Right::new("bind", RBAC, &plural(kind))
@@ -307,8 +307,7 @@ impl Place {
             _ => Right::new("escalate", RBAC, &self.resource)
                 .named(&object.name)
                 .within(self.namespace.as_deref()),
-        };
-        right.to_string()
+        }
     }
 
     /// The path of its collection. What comes from a chart is written so that it stays one part of the path.
