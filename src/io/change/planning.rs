@@ -347,6 +347,7 @@ impl Planner<'_> {
         let capture = facts.capture;
         let exists = !capture.knows(Source::Namespaces) || has_namespace(capture, &draft.namespace);
         let wanted = rights::Wanted {
+            cni: self.request.cni,
             namespace: &draft.namespace,
             namespace_exists: exists,
             crds: !definitions.is_empty(),
@@ -611,6 +612,15 @@ pub async fn render(
 /// What was rendered; a finding where helm would not.
 fn taken(made: Result<Vec<Object>, HelmError>, surroundings: &mut Surroundings) -> Option<Vec<Object>> {
     match made {
+        Ok(objects) if objects.is_empty() => {
+            surroundings.findings.push(Finding::new(
+                &CHART_UNUSABLE,
+                vec![],
+                "the chart renders nothing with these values: there would be nothing to install".into(),
+                "kubectl byocni explain chart-unusable",
+            ));
+            None
+        }
         Ok(objects) => Some(objects),
         Err(error) => {
             surroundings.findings.push(Finding::new(
