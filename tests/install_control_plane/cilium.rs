@@ -1,6 +1,6 @@
 //! Cilium on AKS without a CNI: every minor that is known, with both helms.
 
-use crate::story::{NODES, Story, is_ready, items};
+use crate::story::{KUBE_SYSTEM, NODES, SOON, Story, is_ready, items, named};
 
 /// Installs it, looks at what is there afterwards, and installs it again (acceptance scenario 52: nothing is written then).
 fn installed(version: &str, helm: u8) {
@@ -61,6 +61,12 @@ fn scenario_52_cilium_1_20_is_installed_once() {
 #[test]
 fn scenario_52_the_same_plan_twice() {
     let Some(story) = Story::aks(3, 3) else { return };
+    // The cluster must be the same too: the scheduler has said its last word about CoreDNS.
+    story
+        .plane
+        .wait_for("all nodes are weighed", SOON, KUBE_SYSTEM, |list| {
+            named(list, "coredns-").all(|pod| pod["status"].to_string().contains("0/3 nodes are available"))
+        });
     for format in ["json", "table", "yaml"] {
         let charts = story.chart("");
         let plan = || story.run(&["install", "cilium", "--dry-run", "-o", format, "--repo", &charts]);

@@ -471,6 +471,8 @@ async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmE
     let mut change = Change::new(job.chart, &job.luggage.values, HELM_LIMIT);
     change.create_namespace = true;
     change.take_ownership = job.operation.take_ownership;
+    // Who takes objects over takes their fields: kubectl wrote them, and helm 4 would leave them to it.
+    change.force_conflicts = job.operation.take_ownership;
     change.description = Some("kubectl byocni");
     let done = match &newest {
         None => release.install(&change).await,
