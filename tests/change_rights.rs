@@ -106,6 +106,9 @@ fn rights(helm: &Path, folder: &Path, cni: &'static Cni) -> BTreeSet<Right> {
     all
 }
 
+/// Group, name and verbs of a rule.
+type Kind<'v> = (String, Option<String>, BTreeSet<&'v str>);
+
 /// Rules of a ClusterRole: what is the same but for its verbs or its resource stands together.
 fn rules(rights: &BTreeSet<Right>) -> String {
     let mut verbs: BTreeMap<(String, String, Option<String>), BTreeSet<&str>> = BTreeMap::new();
@@ -140,7 +143,7 @@ fn rules(rights: &BTreeSet<Right>) -> String {
         }
     }
     verbs.retain(|_, some| !some.is_empty());
-    let mut together: BTreeMap<(String, Option<String>, BTreeSet<&str>), Vec<String>> = BTreeMap::new();
+    let mut together: BTreeMap<Kind<'_>, Vec<String>> = BTreeMap::new();
     for ((group, resource, name), some) in verbs {
         together.entry((group, name, some)).or_default().push(resource);
     }

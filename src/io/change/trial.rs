@@ -221,7 +221,7 @@ fn judged(object: &Object, place: &Place, all: &[&Object], error: &RequestError)
         RequestError::Forbidden { .. } | RequestError::Status { code: 400 | 422, .. } => {
             Answer::Refused(short())
         }
-        RequestError::NotFound if is_of_roles(object) && binds_one_of(object, all) => {
+        RequestError::NotFound if object.kind.ends_with("Binding") && binds_one_of(object, all) => {
             Answer::Binds(place.grants(object))
         }
         RequestError::NotFound => Answer::Untried("their kind or their namespace".into()),
@@ -322,7 +322,7 @@ mod tests {
             (
                 &role,
                 status(422, "spec: Invalid value\x1b[31m"),
-                "refused spec: Invalid value[31m",
+                "refused spec: Invalid value\u{fffd}[31m",
             ),
             (
                 &role,
