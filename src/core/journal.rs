@@ -64,7 +64,7 @@ pub struct Before {
     pub errors: Vec<String>,
     /// Whether the release's namespace was there.
     pub namespace: bool,
-    /// CustomResourceDefinitions of the CNI's groups that were there.
+    /// CustomResourceDefinitions of the CNI's groups, and those that the charts bring, that were there.
     pub crds: Vec<String>,
     /// Nodes that bore the CNI's start-up taint.
     pub tainted: Vec<String>,
@@ -93,6 +93,9 @@ pub struct Operation {
     /// Charts whose CustomResourceDefinitions are applied first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crd_charts: Vec<JournaledChart>,
+    /// CustomResourceDefinitions that the charts bring, of whatever group: helm leaves those of a `crds` folder behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defines: Vec<String>,
     /// The pools planned.
     pub pools: Vec<ipnet::IpNet>,
     /// The gate's limit, in seconds.

@@ -109,6 +109,7 @@ fn calico_that_never_comes_up_is_taken_back() {
         }
         let ran = story.install(&["calico", "--version", version, "--timeout", "25s"]);
         ran.expect(6, &["gate-timed-out", "ROLLED BACK"]);
-        assert_eq!(story.inventory(), before, "{version}");
+        // Where metrics.k8s.io waits for a network no namespace can be removed: those two stay, empty.
+        story.is_as_before(&before, &["tigera-operator", "calico-system"]);
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -218,6 +218,25 @@ impl Story {
             all.insert(format!("pod {}", name(pod)));
         }
         all
+    }
+
+    /// Asserts that the cluster holds what it held before, but for what is in, or is, one of these namespaces.
+    pub fn is_as_before(&self, before: &BTreeSet<String>, but: &[&str]) {
+        // What the garbage collector still has to find goes within moments.
+        let end = Instant::now() + SOON;
+        let differing = loop {
+            let now = self.inventory();
+            let left_out = |one: &&String| !one.split(' ').any(|word| but.contains(&word));
+            let of = |mark: char, one: &String| format!("{mark} {one}");
+            let more = now.difference(before).filter(left_out).map(|one| of('+', one));
+            let less = before.difference(&now).filter(left_out).map(|one| of('-', one));
+            let differing: Vec<String> = more.chain(less).collect();
+            if differing.is_empty() || Instant::now() > end {
+                break differing;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        };
+        assert!(differing.is_empty(), "{differing:#?}");
     }
 
     /// Nothing of ours is left but the journal's record of this release.

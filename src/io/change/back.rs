@@ -173,8 +173,12 @@ fn is_ours(job: &Job<'_>, namespace: &Value) -> bool {
     let text = |path: &str| namespace.pointer(path).and_then(Value::as_str);
     let belongs = text("/metadata/annotations/meta.helm.sh~1release-name") == Some(&operation.release)
         && text("/metadata/annotations/meta.helm.sh~1release-namespace") == Some(&operation.namespace);
-    let made = !operation.before.namespace && text("/metadata/name") == Some(&operation.namespace);
-    belongs || made
+    let name = text("/metadata/name").unwrap_or_default();
+    let made = !operation.before.namespace && name == operation.namespace;
+    // Those that its operator made go with the operator's own objects, and are then on their way.
+    let made_in = job.expected.cni.map_or(&[][..], |cni| cni.made_in);
+    let by_operator = made_in.contains(&name) && text("/metadata/deletionTimestamp").is_some();
+    belongs || made || by_operator
 }
 
 /// Whether it ends, is empty as far as the server can see, and waits only for an API that does not answer.
@@ -244,16 +248,19 @@ async fn list<T: serde::de::DeserializeOwned>(
     Ok(list.items.unwrap_or_default())
 }
 
-/// Definitions of the CNI's groups, and those that were applied for it, that were not there before.
+/// Definitions of the CNI's groups, and those that its charts brought, that were not there before.
 async fn definitions_since(job: &Job<'_>) -> Result<Vec<String>, RequestError> {
     let groups = job.expected.cni.map_or(&[][..], |cni| cni.groups);
-    let applied: BTreeSet<&str> = job.definitions.iter().map(|o| o.name.as_str()).collect();
+    let brought = job.operation.defines.iter().map(String::as_str);
+    let brought: BTreeSet<&str> = brought
+        .chain(job.definitions.iter().map(|o| o.name.as_str()))
+        .collect();
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
     let all: Vec<Crd> = list(job.connection, path, metadata).await?;
     let names = all.into_iter().map(|crd| crd.meta.name.to_string());
     let ours = |name: &String| {
-        applied.contains(name.as_str()) || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
+        brought.contains(name.as_str()) || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
     };
     let before = &job.operation.before.crds;
     Ok(names

@@ -1,7 +1,7 @@
 //! From what the user asks for to a plan: the capture, the chart, what helm renders, what the server allows. Nothing is
 //! judged here; what goes wrong on the way becomes a finding of the plan, so that a refused plan says all of it at once.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -347,6 +347,7 @@ impl Planner<'_> {
         let capture = facts.capture;
         let exists = !capture.knows(Source::Namespaces) || has_namespace(capture, &draft.namespace);
         let wanted = rights::Wanted {
+            cni: self.request.cni,
             namespace: &draft.namespace,
             namespace_exists: exists,
             crds: !definitions.is_empty(),
@@ -494,11 +495,12 @@ impl Planned {
             digest: chart.digest.clone(),
         };
         let groups = request.cni.map_or(&[][..], |cni| cni.groups);
-        let defined: Vec<&str> = self.definitions.iter().map(|o| o.name.as_str()).collect();
+        let all = self.rendered.iter().flatten().chain(&self.definitions);
+        let defined = all.filter(|o| o.kind == "CustomResourceDefinition");
+        let defines: BTreeSet<&str> = defined.map(|o| o.name.as_str()).collect();
         let crds = capture.crds.iter().map(|crd| crd.meta.name.to_string());
         let crds = crds.filter(|name| {
-            defined.contains(&name.as_str())
-                || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
+            defines.contains(name.as_str()) || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
         });
         let taint = request.cni.and_then(|cni| cni.taint);
         let tainted = facts
@@ -522,6 +524,7 @@ impl Planned {
                 digest: self.plan.chart.digest.clone(),
             },
             crd_charts: self.crd_charts.iter().map(|f| journaled(&f.chart)).collect(),
+            defines: defines.iter().map(ToString::to_string).collect(),
             pools: self.draft.pools.clone(),
             gate_seconds: self.plan.gate.timeout.as_secs(),
             take_ownership: request.take_ownership,
@@ -609,6 +612,15 @@ pub async fn render(
 /// What was rendered; a finding where helm would not.
 fn taken(made: Result<Vec<Object>, HelmError>, surroundings: &mut Surroundings) -> Option<Vec<Object>> {
     match made {
+        Ok(objects) if objects.is_empty() => {
+            surroundings.findings.push(Finding::new(
+                &CHART_UNUSABLE,
+                vec![],
+                "the chart renders nothing with these values: there would be nothing to install".into(),
+                "kubectl byocni explain chart-unusable",
+            ));
+            None
+        }
         Ok(objects) => Some(objects),
         Err(error) => {
             surroundings.findings.push(Finding::new(

@@ -8,6 +8,8 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use ownership::differing;
+
 use super::{ChartUsed, Draft, Inputs, Request, Surroundings, rights::is_installed};
 use crate::core::{
     capture::{Source, Workload},
@@ -171,6 +173,7 @@ fn namespace_terminating(look: &Look<'_>, skipped: &mut Vec<(String, String)>) -
     let written_to =
         |name: &str| {
             name == look.draft.namespace
+                || look.cni.is_some_and(|cni| cni.made_in.contains(&name))
                 || look.rendered.iter().flatten().any(|o| {
                     o.namespace.as_deref() == Some(name) || (o.kind == "Namespace" && o.name == name)
                 })
