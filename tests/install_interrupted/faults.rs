@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +13,8 @@ use http::Method;
 use serde_json::json;
 
 use crate::{
-    clusters::Fault,
+    clusters::{Asked, Fault},
+    others::takes_the_lock,
     stage::{JOURNAL, LEASE, LONG, MINUTE, SECRET, Stage},
 };
 
@@ -44,10 +48,17 @@ fn scenarios_32_and_35_overloaded() {
 }
 
 /// Scenario 33: a third of all calls fails or stays unanswered. Whatever it says then is true, and going on afterwards ends
-/// well.
-fn a_third_fails(seed: u64) {
+/// well. `from` says which calls may fail, and when that begins.
+fn a_third_fails(seed: u64, from: fn(&Asked, bool) -> bool) {
     let Some(stage) = Stage::set(3) else { return };
+    let locked = AtomicBool::new(false);
     stage.proxy.rule(move |asked| {
+        if takes_the_lock(asked) {
+            locked.store(true, Ordering::SeqCst);
+        }
+        if !from(asked, locked.load(Ordering::SeqCst)) {
+            return None;
+        }
         // A small generator of its own for each request: the same seed fails the same calls.
         let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ (asked.number as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -89,19 +100,22 @@ fn a_third_fails(seed: u64) {
     assert!(stage.plane.get(JOURNAL).is_none() && stage.plane.get(SECRET).is_none());
 }
 
+/// From the first call on: there is no plan.
 #[test]
 fn scenario_33_seed_1() {
-    a_third_fails(1);
+    a_third_fails(1, |_, _| true);
 }
 
+/// From the lock on, helm's calls too.
 #[test]
 fn scenario_33_seed_2() {
-    a_third_fails(2);
+    a_third_fails(2, |_, locked| locked);
 }
 
+/// From the lock on, the plugin's calls alone.
 #[test]
 fn scenario_33_seed_3() {
-    a_third_fails(3);
+    a_third_fails(3, |asked, locked| locked && !asked.by_helm());
 }
 
 /// Scenario 34, as far as install goes: the login is refused in the middle. No hang; the journal says where it stands.

@@ -8,7 +8,8 @@ use crate::{
     stage::{LEASE, LONG, MINUTE, Stage, until},
 };
 
-fn takes_the_lock(asked: &crate::clusters::Asked) -> bool {
+/// Whether the plugin makes the lock's Lease.
+pub fn takes_the_lock(asked: &crate::clusters::Asked) -> bool {
     asked.method == Method::POST && asked.path.ends_with("/leases") && !asked.by_helm()
 }
 

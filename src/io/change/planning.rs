@@ -5,16 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{interrupted, journal, lock, trial};
+use super::{interrupted, journal, lock, records, trial};
 use crate::{
     core::{
         capture::{Capture, Source},
         chart::Chart,
         cni::{Cni, image_version, minor_of},
-        codes::{
-            change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
-            preflight::RELEASE_IN_THE_WAY,
-        },
+        codes::change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
         facts::{Asked, Facts},
         finding::{Finding, Subject},
         gate::{self, Expectation},
@@ -30,7 +27,7 @@ use crate::{
     io::{
         charts::{ChartError, ChartSource, Charts, Fetched},
         cluster,
-        connection::{Connection, RequestError},
+        connection::Connection,
         helm::{Helm, HelmError, Rendering, Target},
         probe,
     },
@@ -417,7 +414,10 @@ impl Planner<'_> {
             Ok(mut history) => match history.pop() {
                 Some(newest) => newest,
                 None => {
-                    self.damaged(live, draft, surroundings).await;
+                    match records::unseen(live.connection, &draft.namespace, &draft.release).await {
+                        Ok(finding) => surroundings.findings.extend(finding),
+                        Err(error) => surroundings.unread.push(format!("records of helm ({error})")),
+                    }
                     return None;
                 }
             },
@@ -440,40 +440,6 @@ impl Planner<'_> {
             version: newest.version,
             values,
         })
-    }
-}
-
-impl Planner<'_> {
-    /// Records of the release that helm does not see: it leaves out what it cannot read, and then fails half-way.
-    async fn damaged(&self, live: Live<'_>, draft: &Draft, surroundings: &mut Surroundings) {
-        let (release, namespace) = (&draft.release, &draft.namespace);
-        let records = match cluster::release::records(live.connection, namespace).await {
-            Ok(records) => records,
-            Err(RequestError::NotFound) => vec![],
-            Err(error) => {
-                let what = format!("records of release {namespace}/{release} ({error})");
-                return surroundings.unread.push(what);
-            }
-        };
-        let own = records
-            .iter()
-            .filter(|r| r.meta.label("name") == Some(release.as_str()));
-        let names: Vec<String> = own.map(|r| r.meta.name.to_string()).collect();
-        let Some(first) = names.first() else { return };
-        let subjects = names
-            .iter()
-            .map(|name| Subject::namespaced("Secret", namespace, name));
-        surroundings.findings.push(Finding::new(
-            &RELEASE_IN_THE_WAY,
-            subjects.collect(),
-            format!(
-                "release {namespace}/{release} has records that helm cannot read: {}",
-                names.join(", ")
-            ),
-            format!(
-                "kubectl get secret {first} -n {namespace} -o yaml; remove it where nothing of the release is in use"
-            ),
-        ));
     }
 }
 
