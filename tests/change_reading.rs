@@ -6,7 +6,10 @@
 #[path = "clusters/mod.rs"]
 mod clusters;
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use clusters::{ControlPlane, aks, required_or_skip};
 use kubectl_byocni::{
@@ -80,6 +83,7 @@ fn opened(kubeconfig: PathBuf) -> (Capture, Vec<String>) {
             .await
             .expect("a capture");
         let wanted = Wanted {
+            cni: None,
             namespace: "kube-system",
             namespace_exists: true,
             crds: true,
@@ -141,4 +145,85 @@ fn what_a_change_reads_and_asks_for() {
     }
     // What the role does grant is not asked of an administrator.
     assert!(!missing.iter().any(|m| m == "list nodes"), "{missing:?}");
+}
+
+fn run(kubeconfig: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kubectl-byocni"))
+        .args(arguments)
+        .env_clear()
+        .envs([("LANG", "C.UTF-8"), ("COLUMNS", "100"), ("PATH", "/nowhere")])
+        .env("HOME", kubeconfig.parent().expect("a folder"))
+        .env("KUBECONFIG", kubeconfig)
+        .output()
+        .expect("the plugin starts")
+}
+
+/// A capture holds what plans read, where that may be read; `status` of it is the same without.
+#[test]
+fn captures_hold_what_plans_read() {
+    let Some(plane) = required_or_skip("control-plane", ControlPlane::start(aks::options())) else {
+        return;
+    };
+    plane.apply(include_str!("../docs/rbac-read.yaml"));
+    plane.apply(READER);
+    plane.apply(WEBHOOK);
+    let folder = tempfile::tempdir().expect("a folder");
+    let captured = |kubeconfig: &Path, name: &str| -> (Capture, Output, String) {
+        let file = folder.path().join(name).display().to_string();
+        let output = run(kubeconfig, &["capture", "-f", &file]);
+        let loaded = kubectl_byocni::io::capture_file::load(&[PathBuf::from(&file)]).expect("a capture");
+        (loaded, output, file)
+    };
+    let (whole, output, whole_file) = captured(plane.kubeconfig(), "whole.yaml");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for source in Source::FOR_CHANGE {
+        assert_eq!(whole.state(*source), &State::Read, "{source:?}");
+    }
+    assert!(whole.namespaces.iter().any(|n| n.meta.name == "policy"));
+    assert_eq!(whole.validating_webhooks.len(), 1);
+    assert!(whole.endpoint_slices.iter().any(|s| s.meta.namespace == "policy"));
+
+    // The reader's lacks them, says so, and is a whole capture all the same.
+    let reader = plane.kubeconfig_for("reader", &[]);
+    let mut last = captured(&reader, "less.yaml");
+    for _ in 0..50 {
+        if last.1.status.code() == Some(0) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        last = captured(&reader, "less.yaml");
+    }
+    let (less, output, less_file) = last;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("list namespaces"), "{said}");
+    assert!(
+        less.state(Source::Namespaces)
+            .missing(Source::Namespaces)
+            .is_some()
+    );
+
+    // The same report from both, and the one that the cluster gives.
+    let report = |arguments: &[&str]| -> serde_json::Value {
+        let output = run(
+            plane.kubeconfig(),
+            &[&["status", "-o", "json"], arguments].concat(),
+        );
+        let mut report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        report["takenAt"] = serde_json::Value::Null;
+        report["context"] = serde_json::Value::Null;
+        serde_json::json!([output.status.code(), report])
+    };
+    let of_whole = report(&["--from", &whole_file]);
+    assert_eq!(of_whole, report(&[]));
+    let slugs = |report: &serde_json::Value| -> Vec<String> {
+        let findings = report[1]["findings"].as_array().cloned().unwrap_or_default();
+        findings.iter().map(|f| f["slug"].to_string()).collect()
+    };
+    let of_less = report(&["--from", &less_file]);
+    assert_eq!(of_less[0], of_whole[0]);
+    assert!(
+        !slugs(&of_less).iter().any(|s| s.contains("source-forbidden")),
+        "{of_less}"
+    );
 }

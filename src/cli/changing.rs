@@ -1,14 +1,16 @@
 //! What the verbs that change a cluster share: formats, what goes into the Secret, how they end.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 use serde_json::Value;
 
 use super::{Failure, Outcome, signals::Signals, terminal::Terminal};
 use crate::{
-    core::{change::Ended, code::Change, journal::Operation},
+    core::{change::Ended, code::Change, journal::Operation, plan::set},
     io::{
         change::journal::Luggage,
-        charts::Fetched,
+        charts::{Fetched, read_values},
         helm::{Helm, HelmError},
     },
     render::{Format, outcome},
@@ -49,6 +51,29 @@ impl Output {
     pub fn is_text(self) -> bool {
         matches!(self, Output::Table | Output::Wide | Output::Markdown)
     }
+}
+
+/// The values of files and flags.
+///
+/// # Errors
+/// Where a file or a flag cannot be read.
+pub fn user_values(
+    files: &[PathBuf],
+    set_json: &[String],
+    set: &[String],
+    set_string: &[String],
+) -> Result<Value, Failure> {
+    let files = read_values(files).map_err(|e| Failure {
+        message: e.to_string(),
+        hint: e.hint(),
+        outcome: Outcome::Usage,
+    })?;
+    set::merge(&files, set_json, set, set_string).map_err(|e| {
+        Failure::usage(
+            e.to_string(),
+            "as helm's: --set a.b=c, --set 'list={a,b}', --set-json 'a={\"b\":1}'",
+        )
+    })
 }
 
 /// The archive of the chart in the Secret.

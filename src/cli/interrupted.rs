@@ -11,9 +11,9 @@ use crate::{
     core::{
         cni::{self, Cni},
         facts::{Asked, Facts},
-        journal::Operation,
+        journal::{JournaledChart, Operation, Phase},
         manifest::Object,
-        plan::{Draft, Request, values},
+        plan::{Draft, Request, blocks, tree, values},
     },
     io::{
         change::{
@@ -94,6 +94,16 @@ impl Interrupted {
     /// # Errors
     /// Where the Secret is gone or damaged, or the chart cannot be rendered.
     pub async fn parts(&self, helm: &Helm, charts: &Charts<'_>) -> Result<Parts, Failure> {
+        let (chart, crd_charts, kept) = self.kept(charts)?;
+        self.put_together(helm, chart, &crd_charts, &kept.values, &kept.user_values)
+            .await
+    }
+
+    /// The charts in the Secret, and what else it holds.
+    ///
+    /// # Errors
+    /// Where the Secret is gone or damaged.
+    pub fn kept(&self, charts: &Charts<'_>) -> Result<(Fetched, Vec<Fetched>, &Luggage), Failure> {
         let gone = |why: &str| Failure {
             message: format!("the change cannot be gone on with: {why}"),
             hint: Some("kubectl byocni abort takes it back; then install anew".into()),
@@ -128,17 +138,25 @@ impl Interrupted {
             }
             crd_charts.push(fetched);
         }
-        self.put_together(helm, chart, &crd_charts, &kept.values, &kept.user_values)
-            .await
+        Ok((chart, crd_charts, kept))
     }
 
-    /// The parts with another chart: the user's values as they were, the cluster's looked up again.
+    /// The parts with another chart or with other values: `over` goes over what the user gave before, the cluster's
+    /// values are looked up again. The operation becomes that of these parts.
     ///
     /// # Errors
-    /// Where the chart cannot be rendered.
-    pub async fn parts_with(&self, helm: &Helm, chart: Fetched, asked: &Asked) -> Result<Parts, Failure> {
+    /// Where the values are refused or the chart cannot be rendered.
+    pub async fn parts_with(
+        &mut self,
+        helm: &Helm,
+        chart: Fetched,
+        crd_charts: &[Fetched],
+        over: &Value,
+        asked: &Asked,
+    ) -> Result<Parts, Failure> {
         let user_values = self.luggage.as_ref().map(|l| l.user_values.clone());
-        let user_values = user_values.unwrap_or_else(|| Value::Object(Map::new()));
+        let mut user_values = user_values.unwrap_or_else(|| Value::Object(Map::new()));
+        tree::merge(&mut user_values, over);
         let capture = cluster::read(&self.connection, asked, &|_, _, _| {}).await?;
         let facts = Facts::of(&capture, asked);
         let request = Request {
@@ -153,8 +171,25 @@ impl Interrupted {
             no_rollback: self.operation.no_rollback,
         };
         let draft = values::draft(&facts, &chart.chart, &request);
-        self.put_together(helm, chart, &[], &draft.values, &user_values)
-            .await
+        if let Some(finding) = draft.findings.iter().find(|f| blocks(f, request.change)) {
+            return Err(Failure {
+                message: format!("{}: {}", finding.code.slug, finding.message),
+                hint: Some(finding.fix.to_string()),
+                outcome: Outcome::Refused,
+            });
+        }
+        let parts = self
+            .put_together(helm, chart, crd_charts, &draft.values, &user_values)
+            .await?;
+        let chart = &parts.chart.chart;
+        self.operation.chart = JournaledChart {
+            name: chart.name.clone(),
+            version: chart.version.clone(),
+            digest: chart.digest.clone(),
+        };
+        self.operation.pools = draft.pools;
+        self.operation.phase = self.operation.phase.min(Phase::Helm);
+        Ok(parts)
     }
 
     async fn put_together(

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::finding::Subject;
+use super::{finding::Subject, text::Text};
 
-/// One object, whole.
+/// One object, whole. What names it is free of control characters; a name that was not is no name for the API server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// `apps/v1`.
@@ -23,7 +23,8 @@ impl Object {
     /// Reads one document; nothing where it is empty (a chart's condition was false) or no object.
     pub fn of(mut value: Value) -> Option<Object> {
         modes(&mut value, false);
-        let text = |pointer: &str| Some(value.pointer(pointer)?.as_str()?.to_string());
+        // A chart is anybody's: names go into plans, messages and paths.
+        let text = |pointer: &str| Some(Text::new(value.pointer(pointer)?.as_str()?).to_string());
         Some(Object {
             api_version: text("/apiVersion")?,
             kind: text("/kind")?,

@@ -7,7 +7,9 @@ use super::{
     line::{Line, clean, wrap},
     theme::{self, Mark, Tone},
 };
-use crate::core::{change::Ended, code::Change, finding::Finding, journal::Phase};
+use crate::core::{
+    change::Ended, code::Change, codes::change::CHANGE_INTERRUPTED, finding::Finding, journal::Phase,
+};
 
 /// What was changed, as the plan named it.
 #[derive(Debug, Clone)]
@@ -76,7 +78,11 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
             for one in left {
                 say(Mark::Warning, "left", one);
             }
-            if left.is_empty() {
+            if left.is_empty() && because.code.slug == CHANGE_INTERRUPTED.slug {
+                let text =
+                    format!("{name} was taken away: the cluster is as it was · next: kubectl byocni status");
+                say(Mark::Good, "TAKEN BACK", &text);
+            } else if left.is_empty() {
                 let text = format!(
                     "{name} was taken away again: the cluster is as it was · next: {}",
                     because.fix
@@ -95,13 +101,14 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
             }
             let text = format!("{name} stays as it is: {why}");
             say(Mark::Warning, "kept", &text);
-            let next = "kubectl byocni status shows it; kubectl byocni resume [--version X] goes on; \
-                        kubectl byocni abort --uninstall removes it all the same";
+            let next = "kubectl byocni status shows it; kubectl byocni resume goes on, with --version, -f or --set \
+                        where those were wrong; kubectl byocni abort --uninstall removes it all the same";
             say(Mark::Bad, "NOT RECOVERED", next);
         }
         Ended::Lost { phase } => {
             let text = format!(
-                "the lock was lost {}: somebody else may be at work, so nothing more was written · next: kubectl byocni status",
+                "the lock was lost {}: somebody else may be at work, so nothing more was written · \
+                 next: kubectl byocni status; where nobody is, kubectl byocni resume",
                 phase.doing()
             );
             say(Mark::Bad, "NOT RECOVERED", &text);

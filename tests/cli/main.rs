@@ -8,6 +8,11 @@ mod display;
 mod explain;
 mod files;
 mod help;
+mod install;
 mod kubectl;
+mod plans;
+#[path = "../clusters/programs.rs"]
+#[allow(dead_code, reason = "only helm and what is said of skipping")]
+mod programs;
 mod run;
 mod server;

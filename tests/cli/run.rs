@@ -29,6 +29,8 @@ pub struct Ended {
     pub stderr: String,
     asked: String,
     home: String,
+    /// Its home and what it left there.
+    folder: tempfile::TempDir,
 }
 
 /// `kubectl-byocni` with these arguments, written as in a shell without quotes.
@@ -79,6 +81,16 @@ impl Run {
     pub fn example(self, name: &str) -> Self {
         let text = fs::read(example(name)).expect("an example");
         self.file(name, text)
+    }
+
+    /// With a shell script in its home that can be run.
+    #[cfg(unix)]
+    pub fn script(self, name: &str, text: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let run = self.file(name, format!("#!/bin/sh\n{text}"));
+        let path = run.home.path().join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a script");
+        run
     }
 
     /// With this kubeconfig in its place.
@@ -156,6 +168,7 @@ impl Run {
             stderr: text(stderr),
             asked: self.arguments.join(" "),
             home: self.home.path().display().to_string(),
+            folder: self.home,
         }
     }
 }
@@ -184,6 +197,16 @@ fn ended_in_time(child: &mut Child, arguments: &[String]) -> Option<i32> {
 }
 
 impl Ended {
+    /// What is in a file of its home; nothing where there is none.
+    pub fn left(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.folder.path().join(name)).ok()
+    }
+
+    /// Everything that it said.
+    pub fn said(&self) -> String {
+        format!("exit {:?}\n{}\n{}", self.code, self.stdout, self.stderr)
+    }
+
     /// All of it as text that is the same on every machine.
     pub fn shown(&self) -> String {
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);

@@ -8,6 +8,7 @@
 //! * [`ControlPlane`]: real etcd, API server, controller manager and scheduler on free ports.
 //! * [`aks`], [`kubeadm`]: what such a cluster contains before anyone brings a CNI.
 //! * [`kubelet`]: plays its nodes, and the CNI's agents on them.
+//! * [`Proxy`]: stands before an API server and fails as it is told.
 //! * [`RealNodes`]: real kubelets and containerd beside a real control plane, on which real CNIs run.
 //! * [`fill`]: thousands of nodes and pods; [`benchmark`]: what `status` takes there, beside kubectl.
 //!
@@ -25,10 +26,12 @@ pub mod kubeadm;
 pub mod kubelet;
 mod pki;
 pub mod programs;
+pub mod proxy;
 pub mod real_nodes;
 
 pub use api::Objects;
 pub use control_plane::{ControlPlane, Options};
 pub use kubelet::{Behaviour, FakeKubelet, Which};
 pub use programs::{assets, helm, required_or_skip};
+pub use proxy::{Asked, Fault, Proxy};
 pub use real_nodes::{RealNodes, RealNodesOptions};

@@ -20,7 +20,7 @@ use crate::{
         cni::{self, Cni},
         code::Change,
         facts::{Asked, cidr},
-        plan::{Request, assemble, set},
+        plan::{Request, assemble},
         text::Text,
         words,
     },
@@ -31,7 +31,7 @@ use crate::{
             planning::{Live, Origin, Planned, Planner, expected},
             trial::Extent,
         },
-        charts::{ChartSource, Charts, read_manifest, read_values},
+        charts::{ChartSource, Charts, read_manifest},
         cluster,
         connection::{Connection, parse_duration},
         helm::{Environment, Helm, Target},
@@ -44,7 +44,7 @@ use crate::{
 #[command(
     after_help = "Examples:\n  kubectl byocni install cilium --dry-run\n  kubectl byocni install cilium --version 1.19 --pod-cidr 10.244.0.0/16\n  \
 kubectl byocni install flannel --yes --timeout 10m\n  kubectl byocni install cilium --repo ./charts -f values.yaml\n  \
-kubectl byocni install --chart oci://registry.example/charts/my-cni\n  \
+kubectl byocni install --chart oci://registry.example/charts/my-cni -n my-cni\n  \
 kubectl byocni install cilium --dry-run=client --from cluster.yaml --chart cilium-1.19.6.tgz -o json\n\n\
 Exit codes:\n  0  installed, or nothing to do\n  1  could not do it: the API, helm, a file\n  2  wrong usage\n  \
 3  installed, but for nodes that were broken before\n  4  refused; nothing was changed\n  5  something needed could not be read\n  \
@@ -52,7 +52,7 @@ Exit codes:\n  0  installed, or nothing to do\n  1  could not do it: the API, he
 )]
 pub struct Args {
     /// The CNI: cilium, calico or flannel; left out with --manifest, and with --chart for any other
-    #[arg(value_name = "CNI", required_unless_present_any = ["chart", "manifest"])]
+    #[arg(value_name = "CNI")]
     cni: Option<String>,
     /// The version: 1.19.6, or 1.19 for its newest patch [default: the newest that suits the cluster]
     #[arg(long, value_name = "VERSION")]
@@ -317,13 +317,7 @@ fn changed(job: &Job<'_>, planned: &Planned) -> outcome::Changed {
 
 /// What was asked for, as far as the command line goes.
 fn request(args: &Args, global: &Global) -> Result<Request, Failure> {
-    let files = read_values(&args.values).map_err(|e| usage(&e, e.hint()))?;
-    let user_values = set::merge(&files, &args.set_json, &args.set, &args.set_string).map_err(|e| {
-        Failure::usage(
-            e.to_string(),
-            "as helm's: --set a.b=c, --set 'list={a,b}', --set-json 'a={\"b\":1}'",
-        )
-    })?;
+    let user_values = changing::user_values(&args.values, &args.set_json, &args.set, &args.set_string)?;
     let cni = args.cni.as_deref().map(known).transpose()?;
     Ok(Request {
         change: Change::Install,
@@ -407,7 +401,7 @@ fn origin(args: &Args) -> Result<Origin, Failure> {
         (None, None) => {
             return Err(Failure::usage(
                 "no CNI, chart or manifest is named",
-                "kubectl byocni install cilium",
+                "kubectl byocni install cilium --dry-run shows what an install would do",
             ));
         }
     };

@@ -1,6 +1,6 @@
 //! `resume`: finishes a change that was interrupted or that failed half-way, from its journal, on any machine.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args as ClapArgs;
 
@@ -17,7 +17,6 @@ use crate::{
     core::{
         change::{Event, where_it_stands},
         facts::Asked,
-        journal::{JournaledChart, Phase},
         plan::assemble::SETTLE,
     },
     io::{
@@ -32,7 +31,8 @@ use crate::{
 /// Finish a change that was interrupted, or that failed and stayed
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  kubectl byocni resume\n  kubectl byocni resume --version 1.19.6    (with another version than the one that failed)\n\n\
+    after_help = "Examples:\n  kubectl byocni resume\n  kubectl byocni resume --version 1.19.6    (with another version than the one that failed)\n  \
+kubectl byocni resume --set extraArgs=null      (with other values than those that failed)\n\n\
 The journal (ConfigMap kubectl-byocni in kube-system) and the Secret beside it hold all that is needed: it works from any machine."
 )]
 pub struct Args {
@@ -45,6 +45,18 @@ pub struct Args {
     /// Where --version is looked for: a URL, oci://…, or a folder of charts
     #[arg(long, value_name = "REPO", conflicts_with = "chart")]
     repo: Option<String>,
+    /// A file of values for the chart, over those of the change (may be repeated)
+    #[arg(short = 'f', long, value_name = "FILE")]
+    values: Vec<PathBuf>,
+    /// A value for the chart, over those of the change: key=value; key=null takes one away (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set: Vec<String>,
+    /// The same, always taken as text
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
+    set_string: Vec<String>,
+    /// The same, as JSON: key=JSON
+    #[arg(long, value_name = "KEY=JSON", allow_hyphen_values = true)]
+    set_json: Vec<String>,
     /// How long the network may take to come up [default: as planned]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
@@ -75,6 +87,8 @@ async fn resumed(
     terminal: &Terminal,
     signals: &Signals,
 ) -> Result<Outcome, Failure> {
+    let over = changing::user_values(&args.values, &args.set_json, &args.set, &args.set_string)?;
+    let other_values = over.as_object().is_some_and(|values| !values.is_empty());
     terminal.fleeting("reading the journal …");
     let read = Interrupted::read(global).await;
     terminal.settle();
@@ -110,13 +124,11 @@ async fn resumed(
         }
         Some(source) => {
             let chart = charts.fetch(&source, args.version.as_deref()).await?;
-            found.operation.chart = JournaledChart {
-                name: chart.chart.name.clone(),
-                version: chart.chart.version.clone(),
-                digest: chart.chart.digest.clone(),
-            };
-            found.operation.phase = found.operation.phase.min(Phase::Helm);
-            found.parts_with(helm, chart, &asked).await?
+            found.parts_with(helm, chart, &[], &over, &asked).await?
+        }
+        None if other_values => {
+            let (chart, crd_charts, _) = found.kept(&charts)?;
+            found.parts_with(helm, chart, &crd_charts, &over, &asked).await?
         }
         None => found.parts(helm, &charts).await?,
     };

@@ -73,6 +73,7 @@ pub fn of<'a>(capture: &Capture, objects: impl Iterator<Item = &'a Meta>) -> Opt
                 app_version: record
                     .meta
                     .annotation(ReleaseRecord::APP_VERSION)
+                    .filter(|version| !version.is_empty())
                     .map(str::to_string),
             })
             .collect(),

@@ -18,6 +18,7 @@ pub mod version;
 pub(crate) mod tests;
 
 pub use assemble::install;
+pub use preflight::differing;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::core::manifest::Object;
+use crate::core::{cni::Cni, manifest::Object};
 
 /// One right, as a SelfSubjectAccessReview asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,8 +73,10 @@ const OURS: &str = "kubectl-byocni";
 const SYSTEM: &str = "kube-system";
 
 /// What is asked for beside the rendered objects.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Wanted<'a> {
+    /// The CNI, where it is a known one.
+    pub cni: Option<&'static Cni>,
     /// The release's namespace.
     pub namespace: &'a str,
     /// Whether that namespace is there; where not, helm creates it.
@@ -111,6 +113,7 @@ pub fn needed(rendered: &[Object], wanted: &Wanted<'_>) -> Vec<Right> {
     if !wanted.namespace_exists {
         rights.insert(Right::new("create", "", "namespaces"));
     }
+    back(&mut rights, wanted);
     if wanted.crds {
         for verb in ["get", "create", "patch", "delete"] {
             rights.insert(Right::new(
@@ -137,6 +140,33 @@ pub fn needed(rendered: &[Object], wanted: &Wanted<'_>) -> Vec<Right> {
         rights.insert(Right::new("list", group, resource));
     }
     rights.into_iter().collect()
+}
+
+/// What taking a failed install back wants beside the release: what the operator made, and the namespace.
+fn back(rights: &mut BTreeSet<Right>, wanted: &Wanted<'_>) {
+    if !wanted.namespace_exists {
+        for verb in ["get", "delete"] {
+            rights.insert(Right::new(verb, "", "namespaces").named(wanted.namespace));
+        }
+    }
+    let Some(cni) = wanted.cni else { return };
+    if cni.taint.is_some() {
+        for verb in ["get", "patch"] {
+            rights.insert(Right::new(verb, "", "nodes"));
+        }
+    }
+    if !cni.groups.is_empty() {
+        for verb in ["list", "delete"] {
+            let crds = "customresourcedefinitions";
+            rights.insert(Right::new(verb, "apiextensions.k8s.io", crds));
+        }
+    }
+    for lease in cni.installing.iter().flat_map(|i| i.leases) {
+        for verb in ["get", "delete"] {
+            let right = Right::new(verb, "coordination.k8s.io", "leases").within(Some(wanted.namespace));
+            rights.insert(right.named(lease));
+        }
+    }
 }
 
 /// Lock, journal and Secret. A right to create cannot be given for one name.
@@ -265,9 +295,9 @@ impl Place {
     }
 
     /// The right that makes up for rights which a role, or the role that a binding names, grants and its maker lacks.
-    pub fn grants(&self, object: &Object) -> String {
+    pub fn grants(&self, object: &Object) -> Right {
         let text = |pointer: &str| object.value.pointer(pointer).and_then(Value::as_str);
-        let right = match (text("/roleRef/kind"), text("/roleRef/name")) {
+        match (text("/roleRef/kind"), text("/roleRef/name")) {
             (Some(kind), Some(name)) if object.kind.ends_with("Binding") => {
                 let namespace = self.namespace.as_deref().filter(|_| kind == "Role");
                 Right::new("bind", RBAC, &plural(kind))
@@ -277,8 +307,7 @@ impl Place {
             _ => Right::new("escalate", RBAC, &self.resource)
                 .named(&object.name)
                 .within(self.namespace.as_deref()),
-        };
-        right.to_string()
+        }
     }
 
     /// The path of its collection. What comes from a chart is written so that it stays one part of the path.
@@ -341,6 +370,7 @@ mod tests {
     }
 
     const PLAIN: Wanted<'_> = Wanted {
+        cni: None,
         namespace: "kube-flannel",
         namespace_exists: true,
         crds: false,
@@ -406,7 +436,22 @@ mod tests {
             rights.retain(|r| !before.contains(r));
             rights
         };
-        assert_eq!(more(|w| w.namespace_exists = false), ["create namespaces"]);
+        assert_eq!(
+            more(|w| w.namespace_exists = false),
+            [
+                "create namespaces",
+                "delete namespaces/kube-flannel",
+                "get namespaces/kube-flannel"
+            ]
+        );
+        let of_cilium = more(|w| w.cni = Some(&crate::core::cni::cilium::CILIUM));
+        for right in [
+            "patch nodes",
+            "delete customresourcedefinitions.apiextensions.k8s.io",
+            "delete leases.coordination.k8s.io/cilium-operator-resource-lock in kube-flannel",
+        ] {
+            assert!(of_cilium.iter().any(|r| r == right), "{right} in {of_cilium:?}");
+        }
         assert!(
             more(|w| w.crds = true)
                 .contains(&"create customresourcedefinitions.apiextensions.k8s.io".to_string())

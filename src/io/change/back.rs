@@ -39,8 +39,7 @@ use crate::{
 /// Helm's limit for removing a release.
 const UNINSTALL_LIMIT: Duration = Duration::from_secs(120);
 
-/// How long the API server may take until everything is gone. A namespace hangs in deletion while an aggregated API
-/// such as metrics.k8s.io is unavailable, as it is on AKS without a CNI: that is then said, not waited for.
+/// How long the API server may take until everything is gone.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whether an agent of this change ever ran; where that cannot be read, as if one had.
@@ -133,40 +132,67 @@ async fn remove_traces(job: &Job<'_>, lock: &Lock, left: &mut Vec<String>) {
         left.push(format!("the start-up taint on nodes: {error}"));
     }
     if !job.operation.before.namespace && lock.ours().await {
-        let name = &job.operation.namespace;
-        let silent = silent_apis(job.connection).await;
-        if !silent.is_empty() {
-            // Removed now it would be Terminating for ever, and in the way of the next try.
-            (job.tell)(&Event::Note(format!(
-                "namespace {name} stays, empty: namespaces cannot be removed while {} does not answer, as without a \
-                 network; once it does: kubectl delete namespace {name}",
-                silent.join(", ")
-            )));
-        } else if let Err(error) = delete(job.connection, &format!("/api/v1/namespaces/{name}")).await {
-            left.push(format!("namespace {name}: {error}"));
+        let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
+        if let Err(error) = delete(job.connection, &path).await {
+            left.push(format!("namespace {}: {error}", job.operation.namespace));
         }
     }
 }
 
-/// Aggregated APIs that do not answer: while there is one, what is in a namespace cannot be listed, and none can be
-/// removed. Where that cannot be read it is tried.
-async fn silent_apis(connection: &Connection) -> Vec<String> {
-    let path = "/apis/apiregistration.k8s.io/v1/apiservices";
-    let all: Vec<Value> = list(connection, path, "application/json")
-        .await
-        .unwrap_or_default();
-    let silent = |api: &Value| {
-        let conditions = api.pointer("/status/conditions").and_then(Value::as_array);
-        conditions
-            .into_iter()
-            .flatten()
-            .any(|c| c["type"] == "Available" && c["status"] != "True")
+/// Helps the namespaces of this change to their end, and names those that are still there. While an aggregated API does
+/// not answer, as metrics.k8s.io does not on AKS without a CNI, the server cannot list what is in a namespace and keeps it
+/// Terminating for ever, where the next try of an install would run into it. One that the server says to be empty but for
+/// that is finalized: it was made by this change, when that API did not answer either.
+async fn end_namespaces(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, RequestError> {
+    let all: Vec<Value> = list(job.connection, "/api/v1/namespaces", "application/json").await?;
+    let mut there = vec![];
+    for namespace in all.iter().filter(|namespace| is_ours(job, namespace)) {
+        let name = namespace.pointer("/metadata/name").and_then(Value::as_str);
+        let name = name.unwrap_or_default();
+        there.push(format!("namespace {}", Text::new(name).line(100)));
+        if is_stuck(namespace) && lock.ours().await {
+            let mut body = namespace.clone();
+            body["apiVersion"] = "v1".into();
+            body["kind"] = "Namespace".into();
+            body["spec"] = json!({ "finalizers": [] });
+            let path = format!("/api/v1/namespaces/{name}/finalize");
+            let body = body.to_string().into_bytes();
+            match tries::send(job.connection, Method::PUT, &path, "application/json", &body).await {
+                Ok(_) | Err(RequestError::NotFound) => {}
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(there)
+}
+
+/// Whether the release made it: it belongs to the release, or was made for it.
+fn is_ours(job: &Job<'_>, namespace: &Value) -> bool {
+    let operation = &job.operation;
+    let text = |path: &str| namespace.pointer(path).and_then(Value::as_str);
+    let belongs = text("/metadata/annotations/meta.helm.sh~1release-name") == Some(&operation.release)
+        && text("/metadata/annotations/meta.helm.sh~1release-namespace") == Some(&operation.namespace);
+    let name = text("/metadata/name").unwrap_or_default();
+    let made = !operation.before.namespace && name == operation.namespace;
+    // Those that its operator made go with the operator's own objects, and are then on their way.
+    let made_in = job.expected.cni.map_or(&[][..], |cni| cni.made_in);
+    let by_operator = made_in.contains(&name) && text("/metadata/deletionTimestamp").is_some();
+    belongs || made || by_operator
+}
+
+/// Whether it ends, is empty as far as the server can see, and waits only for an API that does not answer.
+fn is_stuck(namespace: &Value) -> bool {
+    let conditions = namespace.pointer("/status/conditions").and_then(Value::as_array);
+    let says = |kind: &str, status: &str| {
+        let mut all = conditions.into_iter().flatten();
+        all.any(|c| c["type"] == kind && c["status"] == status)
     };
-    let names = all.iter().filter(|api| silent(api));
-    names
-        .filter_map(|api| api.pointer("/metadata/name").and_then(Value::as_str))
-        .map(|name| Text::new(name).line(100))
-        .collect()
+    namespace.pointer("/metadata/deletionTimestamp").is_some()
+        && says("NamespaceDeletionDiscoveryFailure", "True")
+        && says("NamespaceDeletionContentFailure", "False")
+        && says("NamespaceContentRemaining", "False")
+        && says("NamespaceFinalizersRemaining", "False")
 }
 
 /// Removes the Leases of the CNI's operator; those that were there are named.
@@ -389,97 +415,9 @@ async fn still_there(job: &Job<'_>, lock: &Lock) -> Vec<String> {
         Ok(nodes) => left.push(format!("the start-up taint on {}", nodes.join(", "))),
         Err(error) => left.push(format!("the start-up taint on nodes: {error}")),
     }
-    match ending_namespaces(job, lock).await {
-        Ok(names) => left.extend(names),
-        Err(error) => left.push(format!("namespaces that are being deleted: {error}")),
-    }
-    if !job.operation.before.namespace {
-        let path = format!("/api/v1/namespaces/{}", job.operation.namespace);
-        match job.connection.get(&path, "application/json").await {
-            Err(RequestError::NotFound) => {}
-            Ok(body) if !is_ending(&body) && !silent_apis(job.connection).await.is_empty() => {}
-            _ => left.push(format!("namespace {}", job.operation.namespace)),
-        }
+    match end_namespaces(job, lock).await {
+        Ok(there) => left.extend(there),
+        Err(error) => left.push(format!("namespaces of the release: {error}")),
     }
     left
-}
-
-/// Namespaces of this change that are being deleted: those that its operator made, and those of its chart.
-async fn hanging(job: &Job<'_>) -> Result<Vec<Value>, RequestError> {
-    let made_in = job.expected.cni.map_or(&[][..], |cni| cni.made_in);
-    let all: Vec<Value> = list(job.connection, "/api/v1/namespaces", "application/json").await?;
-    let text = |namespace: &Value, pointer: &str| {
-        let text = namespace.pointer(pointer).and_then(Value::as_str);
-        text.unwrap_or_default().to_string()
-    };
-    let ours = |namespace: &Value| {
-        let release = text(namespace, "/metadata/annotations/meta.helm.sh~1release-name");
-        let place = text(namespace, "/metadata/annotations/meta.helm.sh~1release-namespace");
-        made_in.contains(&text(namespace, "/metadata/name").as_str())
-            || (release == job.operation.release && place == job.operation.namespace)
-    };
-    let ending = |namespace: &Value| namespace.pointer("/metadata/deletionTimestamp").is_some();
-    Ok(all.into_iter().filter(|n| ending(n) && ours(n)).collect())
-}
-
-/// Whether nothing but the discovery of APIs keeps this namespace: the server has found it empty
-/// (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/#NamespaceStatus>).
-fn found_empty(namespace: &Value) -> bool {
-    let conditions = namespace.pointer("/status/conditions").and_then(Value::as_array);
-    let is = |kind: &str, status: &str| {
-        let mut all = conditions.into_iter().flatten();
-        all.any(|c| c["type"] == kind && c["status"] == status)
-    };
-    is("NamespaceDeletionDiscoveryFailure", "True")
-        && is("NamespaceContentRemaining", "False")
-        && is("NamespaceFinalizersRemaining", "False")
-        && is("NamespaceDeletionContentFailure", "False")
-}
-
-/// Metrics are reckoned, not kept: nothing of theirs can be in a namespace. Their server waits for a network, and
-/// until it has one no namespace ends by itself.
-fn keeps_nothing(api: &str) -> bool {
-    api.ends_with("metrics.k8s.io")
-}
-
-/// Lets empty namespaces go that only wait for APIs which keep nothing. Returns those that are waited for, and tells
-/// of those for which waiting would not help.
-async fn ending_namespaces(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, RequestError> {
-    let hanging = hanging(job).await?;
-    if hanging.is_empty() {
-        return Ok(vec![]);
-    }
-    let silent = silent_apis(job.connection).await;
-    let name =
-        |namespace: &Value| Text::new(namespace["metadata"]["name"].as_str().unwrap_or_default()).line(63);
-    if !silent.iter().all(|api| keeps_nothing(api)) {
-        let names: Vec<String> = hanging.iter().map(name).collect();
-        (job.tell)(&Event::Note(format!(
-            "namespace {} is being deleted, which does not end while {} does not answer",
-            names.join(", "),
-            silent.join(", ")
-        )));
-        return Ok(vec![]);
-    }
-    for namespace in &hanging {
-        if silent.is_empty() || !found_empty(namespace) || !lock.ours().await {
-            continue;
-        }
-        let path = format!("/api/v1/namespaces/{}/finalize", name(namespace));
-        // With the version that was found empty: whatever comes into it makes this a conflict.
-        let mut released = namespace.clone();
-        released["spec"]["finalizers"] = json!([]);
-        let body = released.to_string().into_bytes();
-        match tries::send(job.connection, Method::PUT, &path, "application/json", &body).await {
-            Ok(_) | Err(RequestError::NotFound) => {}
-            Err(error) if error.is_conflict() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(hanging.iter().map(|n| format!("namespace {}", name(n))).collect())
-}
-
-fn is_ending(body: &[u8]) -> bool {
-    let object: Value = serde_json::from_slice(body).unwrap_or_default();
-    object.pointer("/metadata/deletionTimestamp").is_some()
 }

@@ -8,6 +8,7 @@ pub mod journal;
 mod kept;
 pub mod lock;
 pub mod planning;
+mod records;
 mod run;
 pub mod trial;
 mod tries;

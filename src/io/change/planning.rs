@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{interrupted, journal, lock, trial};
+use super::{interrupted, journal, lock, records, trial};
 use crate::{
     core::{
         capture::{Capture, Source},
@@ -344,6 +344,7 @@ impl Planner<'_> {
         let capture = facts.capture;
         let exists = !capture.knows(Source::Namespaces) || has_namespace(capture, &draft.namespace);
         let wanted = rights::Wanted {
+            cni: self.request.cni,
             namespace: &draft.namespace,
             namespace_exists: exists,
             crds: !definitions.is_empty(),
@@ -410,7 +411,16 @@ impl Planner<'_> {
                 .push(format!("release {}/{} ({error})", draft.namespace, draft.release));
         };
         let newest = match release.history().await {
-            Ok(mut history) => history.pop()?,
+            Ok(mut history) => match history.pop() {
+                Some(newest) => newest,
+                None => {
+                    match records::unseen(live.connection, &draft.namespace, &draft.release).await {
+                        Ok(finding) => surroundings.findings.extend(finding),
+                        Err(error) => surroundings.unread.push(format!("records of helm ({error})")),
+                    }
+                    return None;
+                }
+            },
             Err(error) => {
                 unread(surroundings, error);
                 return None;
@@ -568,6 +578,15 @@ pub async fn render(
 /// What was rendered; a finding where helm would not.
 fn taken(made: Result<Vec<Object>, HelmError>, surroundings: &mut Surroundings) -> Option<Vec<Object>> {
     match made {
+        Ok(objects) if objects.is_empty() => {
+            surroundings.findings.push(Finding::new(
+                &CHART_UNUSABLE,
+                vec![],
+                "the chart renders nothing with these values: there would be nothing to install".into(),
+                "kubectl byocni explain chart-unusable",
+            ));
+            None
+        }
         Ok(objects) => Some(objects),
         Err(error) => {
             surroundings.findings.push(Finding::new(

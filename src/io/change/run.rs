@@ -30,6 +30,7 @@ use crate::{
         gate::{Expectation, Failure, Look, Reach},
         journal::{Operation, Phase},
         manifest::Object,
+        plan::differing,
     },
     io::{
         connection::{Connection, RequestError},
@@ -473,7 +474,6 @@ async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmE
     // Who takes objects over takes their fields: kubectl wrote them, and helm 4 would leave them to it.
     change.force_conflicts = job.operation.take_ownership;
     change.description = Some("kubectl byocni");
-    let another = |newest: &Revision| newest.version != job.operation.chart.version;
     let done = match &newest {
         None => release.install(&change).await,
         // An interrupted way back: it is gone to its end, and then the way forth is begun again.
@@ -481,16 +481,7 @@ async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmE
             Ok(()) => release.install(&change).await,
             Err(error) => Err(error),
         },
-        // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
-        Some(newest) if newest.pending() => {
-            match release.rollback(newest.revision, HELM_LIMIT, false).await {
-                Ok(()) if another(newest) => release.upgrade(&change).await,
-                done => done,
-            }
-        }
-        // Resumed with another chart, or after a helm that was told to stop: what it made stays and is completed.
-        Some(newest) if newest.status == "failed" || another(newest) => release.upgrade(&change).await,
-        Some(_) => Ok(()),
+        Some(newest) => complete(job, &release, newest, &change).await,
     };
     match done {
         Ok(()) => {}
@@ -528,6 +519,27 @@ async fn newest(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
             Err(HelmError::Failed { .. }) if tries.another().await => {}
             other => return Ok(other?.pop()),
         }
+    }
+}
+
+/// Brings a release that is there to the planned chart and values.
+async fn complete(
+    job: &Job<'_>,
+    release: &Release<'_>,
+    newest: &Revision,
+    change: &Change<'_>,
+) -> Result<(), HelmError> {
+    let given = release.values(Some(newest.revision)).await?;
+    if newest.pending() {
+        // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
+        release.rollback(newest.revision, HELM_LIMIT, false).await?;
+    }
+    // Resumed with another chart or other values, or after a helm that was told to stop: what it made stays.
+    let other =
+        newest.version != job.operation.chart.version || !differing(&given, &job.luggage.values).is_empty();
+    match other || newest.status == "failed" {
+        true => release.upgrade(change).await,
+        false => Ok(()),
     }
 }
 

@@ -51,10 +51,12 @@ impl Watching<'_> {
     /// Looks until the gate says so. Probes are removed in every outcome.
     pub async fn watch(mut self, lock: &Lock) -> Watched {
         let watched = self.until_decided(lock).await;
-        if self.expected.probe
-            && lock.ours().await
-            && probe::remove_all(self.connection, self.operation).await.is_err()
-        {
+        // After a failure nobody waits for an API server that is away: probes end by themselves.
+        let ours = match &watched {
+            Watched::Passed(_) => lock.ours().await,
+            Watched::Failed(..) | Watched::Stopped | Watched::Lost => lock.held(),
+        };
+        if self.expected.probe && ours && probe::remove_all(self.connection, self.operation).await.is_err() {
             (self.tell)(&Event::Note(
                 "probe pods could not be removed; they end by themselves five minutes after they were made"
                     .into(),
@@ -66,6 +68,7 @@ impl Watching<'_> {
     async fn until_decided(&mut self, lock: &Lock) -> Watched {
         let begun = Instant::now();
         let mut gate = Gate::new(self.expected.clone());
+        let mut told = false;
         loop {
             let looking = Instant::now();
             let (look, probes) = self.look(&mut gate, begun).await;
@@ -75,17 +78,15 @@ impl Watching<'_> {
                 State::Failed(failure) => return Watched::Failed(failure.clone(), Box::new(look)),
                 State::Waiting | State::Settling { .. } => {}
             }
-            if !lock.held() {
+            // Looking goes on until the gate's limit; nothing is written until the lock is seen to be ours still.
+            let held = lock.held();
+            if !held && !told {
                 (self.tell)(&Event::Note(
-                    "the lock's lease could not be renewed: waiting for the API server before anything more is written"
-                        .into(),
+                    "the lock's lease could not be renewed: nothing is written until the API server lets it be".into(),
                 ));
             }
-            tokio::select! {
-                ours = lock.ours() => if !ours { return Watched::Lost },
-                _ = self.stop.wait_for(|stop| *stop) => return Watched::Stopped,
-            }
-            for pod in &probes {
+            told = !held;
+            for pod in probes.iter().filter(|_| held) {
                 // One that could not be made is made at the next look; one that is refused says so in the look.
                 if let Err(error) = probe::create(self.connection, pod, false).await {
                     (self.tell)(&Event::Note(format!("a probe pod could not be made: {error}")));

@@ -111,10 +111,11 @@ pub(super) fn wrap(name: &str, source: &str, text: &str) -> Result<Vec<u8>, Char
     };
     let name = chart_name(name);
     let digest = digest_of(text.as_bytes());
-    // A version that follows from the text, so that another text is another version.
+    // A version that follows from the text, so that another text is another version. What it installs has a version
+    // that nobody has said: there is no appVersion.
     let version = format!("0.0.0-sha256-{}", &digest["sha256:".len()..][..12]);
     let chart = json!({
-        "apiVersion": "v2", "name": name, "version": version, "appVersion": version, "type": "application",
+        "apiVersion": "v2", "name": name, "version": version, "type": "application",
         "description": "A manifest, wrapped by kubectl-byocni",
     });
     let mut files = Files::new();

@@ -10,7 +10,7 @@
 mod brief;
 mod for_change;
 mod list;
-mod release;
+pub(in crate::io) mod release;
 pub mod rights;
 mod table;
 

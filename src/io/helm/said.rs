@@ -44,31 +44,33 @@ fn unprefixed<'a>(line: &'a str, prefix: &&str) -> &'a str {
     line.strip_prefix(*prefix).unwrap_or(line).trim()
 }
 
-/// The texts among the values that may be secrets, by their key's name, as they are and as a Secret holds them.
+/// Words in the names of keys that hold secrets.
+const SECRET: &[&str] = &[
+    "secret",
+    "password",
+    "passphrase",
+    "token",
+    "key",
+    "cert",
+    "credential",
+    "auth",
+];
+
+/// The texts among the values that may be secrets, as they are and as a Secret holds them: those whose key says so, and
+/// under any other key all but plain words, networks and what is too short for one.
 pub(super) fn secrets(values: &Value) -> Vec<String> {
     fn collect(value: &Value, secret: bool, all: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
                 for (key, value) in fields {
                     let key = key.to_lowercase();
-                    let named = [
-                        "secret",
-                        "password",
-                        "passphrase",
-                        "token",
-                        "key",
-                        "cert",
-                        "credential",
-                        "auth",
-                    ]
-                    .iter()
-                    .any(|word| key.contains(word));
+                    let named = SECRET.iter().any(|word| key.contains(word));
                     collect(value, secret || named, all);
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| collect(item, secret, all)),
             // Shorter ones would take ordinary words out of the message.
-            Value::String(text) if secret && text.len() >= 6 => {
+            Value::String(text) if text.len() >= 6 && (secret || !is_plain(text)) => {
                 all.push(STANDARD.encode(text));
                 all.extend(text.lines().filter(|line| line.len() >= 6).map(str::to_string));
             }
@@ -80,4 +82,14 @@ pub(super) fn secrets(values: &Value) -> Vec<String> {
     // The longest first: one may be a part of another.
     all.sort_by_key(|text| std::cmp::Reverse(text.len()));
     all
+}
+
+/// `cluster-pool`, `VXLAN`, `v1.19.6`, `10.244.0.0/16`: said in every message of the chart's own, and nobody's secret.
+fn is_plain(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphabetic() || c == '-';
+    let lower = text.chars().skip(1).all(|c| !c.is_ascii_uppercase());
+    let upper = text.chars().all(|c| !c.is_ascii_lowercase());
+    let word = text.len() <= 16 && text.chars().all(word) && (lower || upper);
+    let version = semver::Version::parse(text.strip_prefix('v').unwrap_or(text)).is_ok();
+    word || version || text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok()
 }

@@ -4,6 +4,7 @@ use crate::core::{
     code::Severity,
     finding::Finding,
     plan::{Plan, blocks},
+    words,
 };
 use crate::render::{
     Style, advice,
@@ -121,10 +122,30 @@ pub fn unchecked(plan: &Plan) -> Vec<(&str, Vec<&str>)> {
     all
 }
 
+/// What lacks the same, together: `rights, the lock`, `helm`. With `whole` every check is named, else the first few.
+pub fn wanting(plan: &Plan, whole: bool) -> Vec<(String, String)> {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for (check, missing) in unchecked(plan) {
+        let missing = missing.join("; ");
+        match groups.iter_mut().find(|(known, _)| *known == missing) {
+            Some((_, checks)) => checks.push(check),
+            None => groups.push((missing, vec![check])),
+        }
+    }
+    let told = |checks: Vec<&str>| match whole {
+        true => checks.join(", "),
+        false => words::names(checks),
+    };
+    groups
+        .into_iter()
+        .map(|(missing, checks)| (told(checks), missing))
+        .collect()
+}
+
 /// The same as text: `not checked: rights, for want of helm`.
-pub fn skipped(plan: &Plan, style: &Style) -> Vec<String> {
-    let lines = unchecked(plan).into_iter().flat_map(|(check, missing)| {
-        let text = format!("not checked: {check}, for want of {}", missing.join("; "));
+pub fn skipped(plan: &Plan, wide: bool, style: &Style) -> Vec<String> {
+    let lines = wanting(plan, wide).into_iter().flat_map(|(checks, missing)| {
+        let text = format!("not checked: {checks}, for want of {missing}");
         let start = || Line::marked(Mark::Unknown, style);
         let room = start().room(style).max(1);
         let pieces = wrap(&clean(&text, style), room, room).into_iter().enumerate();

@@ -87,8 +87,8 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
     if !plan.skipped.is_empty() {
         writeln!(out, "\nNot checked:\n")?;
     }
-    for (check, missing) in findings::unchecked(plan) {
-        writeln!(out, "- {}, for want of {}", e(check), e(&missing.join("; ")))?;
+    for (checks, missing) in findings::wanting(plan, true) {
+        writeln!(out, "- {}, for want of {}", e(&checks), e(&missing))?;
     }
     if let (State::Refused, Some(next)) = (state, findings::next(plan)) {
         write!(out, "\nNext:\n\n{}", fence(&next))?;

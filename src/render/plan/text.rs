@@ -35,7 +35,7 @@ pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
     blocks.push(findings::own(plan, wide, style));
     blocks.push(findings::infos(plan, style));
     blocks.push(findings::before(plan, wide, style));
-    blocks.push(findings::skipped(plan, style));
+    blocks.push(findings::skipped(plan, wide, style));
     blocks.push(closing(plan, state, style));
     blocks.retain(|block| !block.is_empty());
     let blocks: Vec<String> = blocks.iter().map(|block| block.join("\n")).collect();

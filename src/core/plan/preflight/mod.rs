@@ -8,6 +8,8 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use ownership::differing;
+
 use super::{ChartUsed, Draft, Inputs, Request, Surroundings, rights::is_installed};
 use crate::core::{
     capture::{Source, Workload},

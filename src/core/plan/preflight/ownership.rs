@@ -355,7 +355,7 @@ fn derived(look: &Look<'_>, key: &str) -> bool {
 }
 
 /// The keys whose values differ, as `--set` writes them. What is null or empty counts as not given.
-fn differing(installed: &Value, planned: &Value) -> Vec<String> {
+pub fn differing(installed: &Value, planned: &Value) -> Vec<String> {
     let mut keys = vec![];
     compare("", installed, planned, &mut keys);
     keys

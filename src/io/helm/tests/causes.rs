@@ -200,12 +200,17 @@ fn secrets_are_not_repeated() {
         "image": {"tag": "v1.2.3-plain"},
         "ipsec": {"key": "3 rfc4106 deadbeefdeadbeef", "encryption": [{"x": "inherited-secret"}]},
         "tls": {"ca": {"cert": "line-one-of-pem\nline-two-of-pem"}},
-        "clusterPassword": "hunter2hunter2", "apiToken": "tok",
+        "clusterPassword": "hunter2hunter2", "apiToken": "tok", "motd": "s3cret all the same",
+        "ipam": {"mode": "cluster-pool", "pools": ["10.244.0.0/16"]}, "encapsulation": "VXLAN",
     });
     let secrets = said::secrets(&values);
-    let stderr = "Error: at '/x': 'hunter2hunter2' does not match; aHVudGVyMmh1bnRlcjI= nor line-two-of-pem; v1.2.3-plain";
+    let stderr = "Error: at '/x': 'hunter2hunter2' does not match; aHVudGVyMmh1bnRlcjI= nor line-two-of-pem; v1.2.3-plain \
+                  cluster-pool 10.244.0.0/16 VXLAN s3cret all the same";
     let shown = said::complaint(stderr, &secrets);
-    assert_eq!(shown, "at '/x': '***' does not match; *** nor ***; v1.2.3-plain");
+    assert_eq!(
+        shown,
+        "at '/x': '***' does not match; *** nor ***; v1.2.3-plain cluster-pool 10.244.0.0/16 VXLAN ***"
+    );
     assert!(!secrets.iter().any(|s| s == "tok" || s == "v1.2.3-plain"));
 }
 
