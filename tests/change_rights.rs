@@ -1,6 +1,6 @@
 //! `docs/rbac-change.yaml`: what changing takes, written from the program's own list, and tried on a real API server:
 //! with it (and the reading role) a CNI is installed; with less, the plan says what is missing and nothing is written.
-//! `UPDATE=1 cargo test --test change_rights` writes the file anew; it wants helm and `BYOCNI_TEST_CHARTS`.
+//! `UPDATE=1 cargo test --test change_rights` writes the file anew; it wants helm and the charts.
 
 #![allow(clippy::print_stderr)]
 
@@ -49,11 +49,7 @@ rules:
 ";
 
 fn charts() -> Option<PathBuf> {
-    let folder = std::env::var_os("BYOCNI_TEST_CHARTS").map(PathBuf::from);
-    let folder = folder
-        .filter(|f| f.join("index.yaml").is_file())
-        .ok_or_else(|| "BYOCNI_TEST_CHARTS names no folder of charts".to_string());
-    required_or_skip("charts", folder)
+    required_or_skip("charts", clusters::programs::charts())
 }
 
 /// Every right that a change of this CNI takes, with the newest of these charts.

@@ -55,7 +55,7 @@ fn helms() -> Vec<Helm> {
 }
 
 fn real_charts() -> Option<PathBuf> {
-    required_or_skip("charts", clusters::real_nodes::charts())
+    required_or_skip("charts", clusters::programs::charts())
 }
 
 async fn rendered(

@@ -15,7 +15,8 @@ use std::fs;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use clusters::real_nodes::{CILIUM_VALUES, charts, prerequisites, stories};
+use clusters::programs::charts;
+use clusters::real_nodes::{CILIUM_VALUES, prerequisites, stories};
 use clusters::required_or_skip;
 use driven::{Driven, Took};
 

@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use clusters::real_nodes::{RealNodes, charts, prerequisites, stories};
+use clusters::programs::charts;
+use clusters::real_nodes::{RealNodes, prerequisites, stories};
 use clusters::required_or_skip;
 
 /// One cluster at a time: two of them would be too much for a small machine.

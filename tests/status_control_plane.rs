@@ -295,7 +295,7 @@ fn helm_install(plane: &ControlPlane, program: &PathBuf, arguments: &[&str]) {
 }
 
 fn chart(name: &str) -> Option<String> {
-    let charts = required_or_skip("charts", clusters::real_nodes::charts())?;
+    let charts = required_or_skip("charts", clusters::programs::charts())?;
     Some(charts.join(name).to_string_lossy().into_owned())
 }
 

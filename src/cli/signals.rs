@@ -3,6 +3,8 @@
 
 use tokio::sync::watch;
 
+use super::{Failure, Outcome, terminal::Terminal};
+
 /// How often we were asked to stop.
 #[derive(Debug, Clone)]
 pub struct Signals(watch::Receiver<u32>);
@@ -25,6 +27,26 @@ impl Signals {
         let mut heard = self.0.clone();
         if heard.wait_for(|count| *count >= times).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Does this, unless we are asked a second time: then it is left where it is, and `said` tells how to go on.
+    ///
+    /// # Errors
+    /// Those of what is done.
+    pub async fn unless_left(
+        &self,
+        doing: impl Future<Output = Result<Outcome, Failure>>,
+        terminal: &Terminal,
+        said: &str,
+    ) -> Result<Outcome, Failure> {
+        tokio::select! {
+            outcome = doing => outcome,
+            () = self.asked(2) => {
+                terminal.leave_block();
+                terminal.say(said);
+                Ok(Outcome::Interrupted)
+            }
         }
     }
 

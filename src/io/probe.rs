@@ -4,7 +4,10 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::connection::{Connection, RequestError};
+use super::{
+    change::FIELD_MANAGER,
+    connection::{Connection, RequestError},
+};
 use crate::core::{
     capture::Pod,
     gate::probe::{self, ProbeSeen},
@@ -15,9 +18,6 @@ use crate::core::{
 fn pods_path() -> String {
     format!("/api/v1/namespaces/{}/pods", probe::NAMESPACE)
 }
-
-/// Who writes, as the API server keeps it.
-const FIELD_MANAGER: &str = "kubectl-byocni";
 
 /// How often what is left of the probes is removed: a write whose answer was lost is looked after.
 const SWEEPS: usize = 3;

@@ -1,21 +1,17 @@
 //! Plans from the real charts, offline: a capture, a chart, and helm or none.
 
-use std::{env, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
 use super::{
-    programs::{helm, required_or_skip},
+    programs::{self, helm, required_or_skip},
     run::{Ended, Run, byocni, shot},
 };
 
 /// The folder of charts.
 fn charts() -> Option<PathBuf> {
-    let folder = env::var_os("BYOCNI_TEST_CHARTS").map(PathBuf::from);
-    let folder = folder
-        .filter(|f| f.join("index.yaml").is_file())
-        .ok_or_else(|| "BYOCNI_TEST_CHARTS names no folder of charts".to_string());
-    required_or_skip("charts", folder)
+    required_or_skip("charts", programs::charts())
 }
 
 /// `install CNI --dry-run=client --from EXAMPLE --chart FILE`, both in its home under their own names.

@@ -43,6 +43,21 @@ pub fn helm(major: u8) -> Result<PathBuf, String> {
     }
 }
 
+/// The folder with the charts' archives: `BYOCNI_TEST_CHARTS`, else `../shared/charts` beside the project.
+pub fn charts() -> Result<PathBuf, String> {
+    let named = std::env::var_os("BYOCNI_TEST_CHARTS")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/charts"));
+    if folder.join("index.yaml").is_file() {
+        return Ok(folder);
+    }
+    Err(format!(
+        "no charts in {} (BYOCNI_TEST_CHARTS names a folder with index.yaml)",
+        folder.display()
+    ))
+}
+
 /// Kept between runs and outside the repository: built programs, images.
 pub fn cache() -> Result<PathBuf, String> {
     let set = |name: &str| {

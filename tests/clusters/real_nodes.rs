@@ -17,7 +17,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::control_plane::{ControlPlane, Options};
-use super::programs::{Running, assets, cache};
+use super::programs::{Running, assets, cache, charts};
 use network::{in_network_of, link_machine_to_switch, wait_for_own_network};
 pub use waiting::{all, condition, waiting_reasons};
 
@@ -115,21 +115,6 @@ pub fn prerequisites(images: &[&str]) -> Result<(), String> {
 /// Where kubelet and what runs on nodes are; the folder of the control plane's programs may lack them.
 fn node_programs() -> Result<PathBuf, String> {
     Ok(cache()?.join("bin"))
-}
-
-/// The folder with the charts' archives: `BYOCNI_TEST_CHARTS`, else `../shared/charts` beside the project.
-pub fn charts() -> Result<PathBuf, String> {
-    let named = std::env::var_os("BYOCNI_TEST_CHARTS")
-        .filter(|folder| !folder.is_empty())
-        .map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/charts"));
-    if folder.join("index.yaml").is_file() {
-        return Ok(folder);
-    }
-    Err(format!(
-        "no charts in {} (BYOCNI_TEST_CHARTS names a folder with index.yaml)",
-        folder.display()
-    ))
 }
 
 impl RealNodes {

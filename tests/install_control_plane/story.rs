@@ -10,9 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    clusters::{
-        ControlPlane, FakeKubelet, Objects, Options, aks, helm, kubeadm, real_nodes, required_or_skip,
-    },
+    clusters::{ControlPlane, FakeKubelet, Objects, Options, aks, helm, kubeadm, programs, required_or_skip},
     plugin,
 };
 
@@ -59,7 +57,7 @@ impl Story {
         start: impl FnOnce(&ControlPlane) -> FakeKubelet,
     ) -> Option<Story> {
         let helm = required_or_skip("control-plane", helm(major))?;
-        let charts = required_or_skip("charts", real_nodes::charts())?;
+        let charts = required_or_skip("charts", programs::charts())?;
         let options = Options {
             audit: true,
             ..options

@@ -24,7 +24,7 @@ fn scenario_37_two_at_once() {
         proxy.rule(|asked| takes_the_lock(asked).then_some(Fault::Hold));
     }
     let first = stage.install("cilium", &[]);
-    let charts = crate::clusters::real_nodes::charts()
+    let charts = crate::clusters::programs::charts()
         .expect("charts")
         .display()
         .to_string();
@@ -75,7 +75,7 @@ fn scenario_37_a_sleeper_wakes() {
     let Some(stage) = Stage::set(3) else { return };
     stage.hold_agents();
     let sleeper = Proxy::start(&stage.plane);
-    let charts = crate::clusters::real_nodes::charts()
+    let charts = crate::clusters::programs::charts()
         .expect("charts")
         .display()
         .to_string();

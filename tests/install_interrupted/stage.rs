@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use crate::clusters::{
-    Behaviour, ControlPlane, FakeKubelet, Options, Proxy, Which, aks, helm, real_nodes, required_or_skip,
+    Behaviour, ControlPlane, FakeKubelet, Options, Proxy, Which, aks, helm, programs, required_or_skip,
 };
 
 /// One story at a time: each has a cluster of its own, and most of them wait for time limits.
@@ -54,7 +54,7 @@ impl Stage {
     /// `None` where the tier cannot run here.
     pub fn set(helm_major: u8) -> Option<Stage> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let charts = required_or_skip("charts", real_nodes::charts())?;
+        let charts = required_or_skip("charts", programs::charts())?;
         let program = required_or_skip("control-plane", helm(helm_major))?;
         let options = Options {
             audit: true,

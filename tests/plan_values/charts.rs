@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -18,18 +18,14 @@ use kubectl_byocni::{
 };
 use serde_json::{Value, json};
 
-use crate::Cluster;
+use crate::{
+    Cluster,
+    programs::{self, required_or_skip},
+};
 
 /// Every chart of the folder; none where there is no folder, which is said.
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn charts() -> Vec<Chart> {
-    let folder = env::var_os("BYOCNI_TEST_CHARTS").map(PathBuf::from);
-    let Some(folder) = folder.filter(|f| f.is_dir()) else {
-        assert!(
-            env::var_os("BYOCNI_TEST_REQUIRE").is_none(),
-            "BYOCNI_TEST_CHARTS names no folder"
-        );
-        eprintln!("skipped: BYOCNI_TEST_CHARTS names no folder of charts");
+    let Some(folder) = required_or_skip("charts", programs::charts()) else {
         return vec![];
     };
     let mut files: Vec<PathBuf> = fs::read_dir(folder)

@@ -7,6 +7,9 @@ mod charts;
 #[allow(dead_code, reason = "scenarios use more of it")]
 mod harness;
 mod pools;
+#[path = "../clusters/programs.rs"]
+#[allow(dead_code, reason = "clusters use more of it")]
+mod programs;
 mod values;
 mod versions;
 

@@ -50,13 +50,10 @@ pub struct Args {
 /// Reads the journal, shows where it stands, asks, takes it back.
 pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
     let signals = Signals::listen();
-    tokio::select! {
-        outcome = aborted(args, global, terminal, &signals) => outcome,
-        () = signals.asked(2) => {
-            terminal.say("left in the middle: kubectl byocni abort tries again");
-            Ok(Outcome::Interrupted)
-        }
-    }
+    let said = "left in the middle: kubectl byocni abort tries again";
+    signals
+        .unless_left(aborted(args, global, terminal, &signals), terminal, said)
+        .await
 }
 
 async fn aborted(

@@ -123,14 +123,11 @@ fn network(text: &str) -> Result<IpNet, String> {
 /// Plans, shows, asks, does.
 pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
     let signals = Signals::listen();
-    tokio::select! {
-        outcome = installed(args, global, terminal, &signals) => outcome,
-        () = signals.asked(2) => {
-            terminal.leave_block();
-            terminal.say("left in the middle: kubectl byocni resume finishes the change, kubectl byocni abort takes it back");
-            Ok(Outcome::Interrupted)
-        }
-    }
+    let said =
+        "left in the middle: kubectl byocni resume finishes the change, kubectl byocni abort takes it back";
+    signals
+        .unless_left(installed(args, global, terminal, &signals), terminal, said)
+        .await
 }
 
 async fn installed(

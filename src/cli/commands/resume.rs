@@ -71,14 +71,10 @@ pub struct Args {
 /// Reads the journal, shows where it stands, asks, goes on.
 pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
     let signals = Signals::listen();
-    tokio::select! {
-        outcome = resumed(args, global, terminal, &signals) => outcome,
-        () = signals.asked(2) => {
-            terminal.leave_block();
-            terminal.say("left in the middle: kubectl byocni resume goes on, kubectl byocni abort takes it back");
-            Ok(Outcome::Interrupted)
-        }
-    }
+    let said = "left in the middle: kubectl byocni resume goes on, kubectl byocni abort takes it back";
+    signals
+        .unless_left(resumed(args, global, terminal, &signals), terminal, said)
+        .await
 }
 
 async fn resumed(

@@ -29,7 +29,7 @@ use crate::{
         text::Text,
     },
     io::{
-        cluster,
+        cluster::{self, list},
         connection::{Connection, RequestError},
         helm::{Cause, HelmError},
         probe,
@@ -144,7 +144,7 @@ async fn remove_traces(job: &Job<'_>, lock: &Lock, left: &mut Vec<String>) {
 /// Terminating for ever, where the next try of an install would run into it. One that the server says to be empty but for
 /// that is finalized: it was made by this change, when that API did not answer either.
 async fn end_namespaces(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, RequestError> {
-    let all: Vec<Value> = list(job.connection, "/api/v1/namespaces", "application/json").await?;
+    let all: Vec<Value> = list::page(job.connection, "/api/v1/namespaces", "application/json").await?;
     let mut there = vec![];
     for namespace in all.iter().filter(|namespace| is_ours(job, namespace)) {
         let name = namespace.pointer("/metadata/name").and_then(Value::as_str);
@@ -231,23 +231,6 @@ async fn delete(connection: &Connection, path: &str) -> Result<(), RequestError>
     }
 }
 
-/// `items` are `null` in a list of metadata that has none.
-#[derive(Deserialize)]
-struct List<T> {
-    items: Option<Vec<T>>,
-}
-
-async fn list<T: serde::de::DeserializeOwned>(
-    connection: &Connection,
-    path: &str,
-    accept: &str,
-) -> Result<Vec<T>, RequestError> {
-    let body = connection.get(path, accept).await?;
-    let list: List<T> =
-        serde_json::from_slice(&body).map_err(|e| RequestError::NotTheApi { why: e.to_string() })?;
-    Ok(list.items.unwrap_or_default())
-}
-
 /// Definitions of the CNI's groups, and those that its charts brought, that were not there before.
 async fn definitions_since(job: &Job<'_>) -> Result<Vec<String>, RequestError> {
     let groups = job.expected.cni.map_or(&[][..], |cni| cni.groups);
@@ -257,7 +240,7 @@ async fn definitions_since(job: &Job<'_>) -> Result<Vec<String>, RequestError> {
         .collect();
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
-    let all: Vec<Crd> = list(job.connection, path, metadata).await?;
+    let all: Vec<Crd> = list::page(job.connection, path, metadata).await?;
     let names = all.into_iter().map(|crd| crd.meta.name.to_string());
     let ours = |name: &String| {
         brought.contains(name.as_str()) || groups.iter().any(|group| name.ends_with(&format!(".{group}")))
@@ -336,7 +319,7 @@ async fn tainted(job: &Job<'_>, taint: &str) -> Result<Vec<String>, RequestError
     struct Taint {
         key: String,
     }
-    let nodes: Vec<Tainted> = list(
+    let nodes: Vec<Tainted> = list::page(
         job.connection,
         "/api/v1/nodes?resourceVersion=0",
         "application/json",

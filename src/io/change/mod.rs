@@ -14,5 +14,6 @@ pub mod trial;
 mod tries;
 mod watching;
 
+pub(super) use apply::FIELD_MANAGER;
 pub use identity::{random, who};
 pub use run::{ChangeError, Job, abort, begin, interrupted, resume};

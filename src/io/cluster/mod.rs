@@ -9,7 +9,7 @@
 
 mod brief;
 mod for_change;
-mod list;
+pub(super) mod list;
 pub(in crate::io) mod release;
 pub mod rights;
 mod table;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::clusters::real_nodes::{charts, stories};
+use super::clusters::programs::charts;
+use super::clusters::real_nodes::stories;
 use super::clusters::{self, RealNodes, RealNodesOptions};
 use super::plugin;
 
