@@ -15,6 +15,7 @@ pub mod judge;
 pub mod manifest;
 pub mod plan;
 pub mod report;
+pub mod revision;
 pub mod selector;
 pub mod text;
 pub mod words;

@@ -11,6 +11,7 @@ pub mod rights;
 pub mod server;
 pub mod set;
 pub mod tree;
+pub mod upgrade;
 pub mod values;
 pub mod version;
 
