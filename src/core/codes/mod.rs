@@ -124,6 +124,7 @@ pub const ALL: &[&Code] = &[
     &preflight::OWNERSHIP_TAKEN,
     &preflight::BYOCNI_UNKNOWN,
     &preflight::CHANGE_UNDER_WAY,
+    &preflight::CHANGE_PAUSED,
     &platform::PLATFORM_UNKNOWN,
     &platform::KUBE_PROXY_MISSING,
     &platform::AKS_UPGRADE_RUNNING,

@@ -65,6 +65,24 @@ pub fn set(tree: &mut Value, key: &str, value: Value) {
     *here = value;
 }
 
+/// Takes a key away, and maps that are empty without it.
+pub fn remove(tree: &mut Value, key: &str) {
+    fn without(here: &mut Value, words: &[String]) {
+        let (Some(map), Some((word, rest))) = (here.as_object_mut(), words.split_first()) else {
+            return;
+        };
+        if rest.is_empty() {
+            map.remove(word);
+        } else if let Some(inner) = map.get_mut(word) {
+            without(inner, rest);
+            if inner.as_object().is_some_and(Map::is_empty) {
+                map.remove(word);
+            }
+        }
+    }
+    without(tree, &path(key));
+}
+
 /// Puts `over` onto `base` as Helm does: maps are merged, everything else, lists too, is replaced.
 pub fn merge(base: &mut Value, over: &Value) {
     match (base, over) {
