@@ -10,6 +10,7 @@ pub mod codes;
 pub mod facts;
 pub mod finding;
 pub mod gate;
+pub mod history;
 pub mod journal;
 pub mod judge;
 pub mod manifest;
