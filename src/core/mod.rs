@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod plan;
 pub mod report;
 pub mod revision;
+pub mod rollout;
 pub mod selector;
 pub mod text;
 pub mod words;
