@@ -151,6 +151,8 @@ pub struct Cni {
     pub resources: &'static [&'static Resource],
     /// The ConfigMap that its agents are configured by.
     pub config_map: Option<&'static str>,
+    /// ConfigMaps of its own that it reads anew while it runs: a change of them needs no restart.
+    pub rereads: &'static [&'static str],
     /// Namespaces in which an operator of it makes workloads that no chart renders.
     pub made_in: &'static [&'static str],
     /// Agents run on Linux only.
@@ -208,6 +210,7 @@ pub(crate) const PLAIN: Cni = Cni {
     taint: None,
     resources: &[],
     config_map: None,
+    rereads: &[],
     made_in: &[],
     linux_only: true,
     oldest_kernel: |_| None,
