@@ -11,6 +11,7 @@ pub mod theme;
 mod advice;
 mod changes;
 mod grid;
+mod history;
 mod line;
 mod markdown;
 mod name;
@@ -29,6 +30,7 @@ mod tests;
 use crate::core::report::Report;
 
 pub use changes::changes;
+pub use history::history;
 pub use plan::plan;
 pub use summary::summary;
 

@@ -29,7 +29,9 @@ use super::{
 pub use errors::baseline;
 pub use failure::{Failure, Kind, Reach};
 pub use started::agents_ever_ran;
+pub(in crate::core) use standing::too_many;
 pub use watch::Gate;
+pub(in crate::core) use workloads::replicas_lack;
 
 /// What a change must bring about, and what was wrong before it.
 #[derive(Clone)]

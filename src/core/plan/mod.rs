@@ -4,6 +4,7 @@
 //! them; [`install`] adds what that brings into the cluster, the steps, and everything that forbids it.
 
 pub mod assemble;
+pub mod diff;
 pub mod keys;
 pub mod pool;
 pub mod preflight;

@@ -65,22 +65,22 @@ pub fn set(tree: &mut Value, key: &str, value: Value) {
     *here = value;
 }
 
-/// Takes a key away, and maps that are empty without it.
-pub fn remove(tree: &mut Value, key: &str) {
-    fn without(here: &mut Value, words: &[String]) {
-        let (Some(map), Some((word, rest))) = (here.as_object_mut(), words.split_first()) else {
-            return;
-        };
+/// Takes a key away, and the maps above it that are empty then; gives what stood there.
+pub fn remove(tree: &mut Value, key: &str) -> Option<Value> {
+    fn walk(here: &mut Value, words: &[String]) -> Option<Value> {
+        let map = here.as_object_mut()?;
+        let (word, rest) = words.split_first()?;
         if rest.is_empty() {
-            map.remove(word);
-        } else if let Some(inner) = map.get_mut(word) {
-            without(inner, rest);
-            if inner.as_object().is_some_and(Map::is_empty) {
-                map.remove(word);
-            }
+            return map.remove(word);
         }
+        let inner = map.get_mut(word)?;
+        let taken = walk(inner, rest)?;
+        if inner.as_object().is_some_and(Map::is_empty) {
+            map.remove(word);
+        }
+        Some(taken)
     }
-    without(tree, &path(key));
+    walk(tree, &path(key))
 }
 
 /// Puts `over` onto `base` as Helm does: maps are merged, everything else, lists too, is replaced.
@@ -153,6 +153,17 @@ mod tests {
         let mut base = json!({"a": {"x": 1, "l": [1, 2]}, "b": 1});
         merge(&mut base, &json!({"a": {"l": [3], "y": null}, "b": {"c": 2}}));
         assert_eq!(base, json!({"a": {"x": 1, "l": [3], "y": null}, "b": {"c": 2}}));
+    }
+
+    #[test]
+    fn a_key_is_taken_away_with_the_maps_that_it_leaves_empty() {
+        let mut tree = json!({"a": {"b": {"c": 1}, "d": 2}, "e": {"f": {}}});
+        assert_eq!(remove(&mut tree, "a.b.c"), Some(json!(1)));
+        assert_eq!(tree, json!({"a": {"d": 2}, "e": {"f": {}}}));
+        assert_eq!(remove(&mut tree, "a.x"), None);
+        assert_eq!(remove(&mut tree, "a.d.x"), None);
+        assert_eq!(remove(&mut tree, "e.f"), Some(json!({})));
+        assert_eq!(tree, json!({"a": {"d": 2}}));
     }
 
     #[test]

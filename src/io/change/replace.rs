@@ -314,7 +314,9 @@ pub fn at_ease(values: &Value, before: Option<&Value>, cni: Option<&'static Cni>
     for (key, _) in strategies {
         match before.and_then(|before| tree::at(before, key)) {
             Some(own) => tree::set(&mut values, key, own.clone()),
-            None => tree::remove(&mut values, key),
+            None => {
+                tree::remove(&mut values, key);
+            }
         }
     }
     values

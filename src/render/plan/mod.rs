@@ -1,5 +1,8 @@
 //! A plan in every format: what would be done, why, and what stands against it.
 
+mod diff;
+mod diff_markdown;
+mod diff_wire;
 mod findings;
 mod markdown;
 mod text;

@@ -15,7 +15,7 @@ use crate::render::{
 };
 
 /// Columns of the labels, as in `status`.
-const LABEL: usize = 12;
+pub const LABEL: usize = 12;
 
 /// The page.
 pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
@@ -79,7 +79,7 @@ fn digest(digest: &str) -> String {
 }
 
 /// A label and what hangs beside it.
-fn labelled(label: &str, columns: usize, text: &str, style: &Style) -> Vec<String> {
+pub fn labelled(label: &str, columns: usize, text: &str, style: &Style) -> Vec<String> {
     let room = style.width.saturating_sub(theme::margin(style) + columns).max(1);
     let pieces = wrap(&clean(text, style), room, room);
     let lines = pieces.into_iter().enumerate().map(|(at, piece)| {

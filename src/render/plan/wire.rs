@@ -95,8 +95,9 @@ struct Pool {
     mask_size: Option<u8>,
 }
 
+/// An object by its name.
 #[derive(Serialize)]
-struct SubjectItem<'a> {
+pub struct SubjectItem<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,
     name: &'a str,
@@ -253,7 +254,8 @@ fn finding<'a>(plan: &Plan, finding: &'a Finding, before: bool) -> FindingItem<'
     }
 }
 
-fn subject(subject: &Subject) -> SubjectItem<'_> {
+/// A subject.
+pub fn subject(subject: &Subject) -> SubjectItem<'_> {
     SubjectItem {
         kind: &subject.kind,
         namespace: subject.namespace.as_deref(),
