@@ -396,3 +396,6 @@ fn notes(diff: &Diff, style: &Style) -> Vec<String> {
     });
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests;
