@@ -73,6 +73,10 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
             .collect(),
         blocked_by,
         nothing_to_do: found.nothing_to_do,
+        from: None,
+        hop: None,
+        diff: None,
+        rollout: None,
     }
 }
 

@@ -238,6 +238,14 @@ pub struct Plan {
     pub blocked_by: Vec<&'static str>,
     /// The same version with the same values is there already: nothing to do.
     pub nothing_to_do: bool,
+    /// The chart that is installed; absent for an install.
+    pub from: Option<ChartUsed>,
+    /// Which hop of how many, from 1; absent where there is one alone.
+    pub hop: Option<(usize, usize)>,
+    /// What becomes different; absent for an install, and where nothing could be rendered.
+    pub diff: Option<diff::Diff>,
+    /// The rollout node by node; absent where the CNI's controllers roll.
+    pub rollout: Option<super::rollout::Schedule>,
 }
 
 impl Plan {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{of_kind, text};
 use crate::core::{
     finding::Subject,
-    plan::diff::{Because, Content, Diff, Image, Restart, Setting},
+    plan::diff::{Because, Content, Diff, Image, Part, Restart, Setting},
 };
 use crate::render::{
     Style,
@@ -254,7 +254,6 @@ fn images(diff: &Diff, style: &Style) -> Vec<String> {
 /// A restart in words: its place in the order, the workload, how many pods, why. What restarts with the agents has
 /// their place.
 pub fn restart(diff: &Diff, one: &Restart) -> [String; 4] {
-    use crate::core::plan::diff::Part;
     let beside = |r: &&Restart| r.part == Part::Beside;
     let before = diff.restarts.iter().take_while(|r| *r != one).count();
     let with = diff.restarts[..before].iter().filter(beside).count() + usize::from(beside(&one));
@@ -396,3 +395,6 @@ fn notes(diff: &Diff, style: &Style) -> Vec<String> {
     });
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests;

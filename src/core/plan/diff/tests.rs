@@ -33,7 +33,7 @@ spec:
       containers:
       - name: cilium-agent
         image: quay.io/cilium/cilium:v1.19.6
-        args: [--config-dir=/tmp/cilium/config-map]
+        args: [--debug-bind-port=1]
 ---
 apiVersion: apps/v1
 kind: DaemonSet

@@ -90,10 +90,13 @@ fn part(object: &Object, cni: Option<&'static Cni>) -> Part {
             _ => Part::Other,
         };
     };
-    let workload: Option<Workload> = serde_json::from_value(object.value.clone()).ok();
+    let evident = || {
+        let workload: Option<Workload> = serde_json::from_value(object.value.clone()).ok();
+        workload.is_some_and(|w| cni.evidence(&w).is_some())
+    };
     let named = |names: &[&str]| names.contains(&object.name.as_str());
     match object.kind.as_str() {
-        "DaemonSet" if cni.role != Role::Companion && workload.is_some_and(|w| cni.evidence(&w).is_some()) => {
+        "DaemonSet" if cni.role != Role::Companion && evident() => {
             Part::Agent
         }
         "DaemonSet" if named(cni.companions) => Part::Beside,
