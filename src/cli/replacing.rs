@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::{
     Failure, Outcome,
-    changing::{self, Opened, Output, confirmed, luggage, progressive, tell_end},
+    changing::{Opened, Output, confirmed, luggage, progressive, tell_end},
     signals::Signals,
     terminal::Terminal,
     watching::Watcher,

@@ -125,6 +125,7 @@ async fn rolled_back(
         first: standing.first(),
         pace: args.pacing.pace(nodes),
         hop: (1, 1),
+        offered: &[],
         then: None,
     };
     let origin = Origin::Recorded(Box::new(to.chart.clone()));

@@ -21,6 +21,7 @@ use crate::{
     core::{
         capture::Capture,
         change::Ended,
+        chart::Offered,
         cni::Cni,
         code::Change,
         facts::{Asked, Facts},
@@ -207,6 +208,8 @@ fn shown_only(
 struct Walk {
     cni: Option<&'static Cni>,
     hops: Vec<(upgrade::Hop, Origin)>,
+    /// What the chart's source offers.
+    offered: Vec<Offered>,
 }
 
 /// What plans are made with.
@@ -288,9 +291,9 @@ impl Means<'_> {
                 ));
             }
         };
-        let mut hops = vec![];
+        let (mut hops, mut offered) = (vec![], vec![]);
         if let Some(source) = source {
-            let offered = self.charts.offered(&source).await?;
+            offered = self.charts.offered(&source).await?;
             // A chart that is named is where to go.
             let goal = match offered.as_slice() {
                 [only] if args.chart.is_some() && args.version.is_none() => Goal::Exactly(only.version.clone()),
@@ -310,7 +313,7 @@ impl Means<'_> {
             };
             hops.push((hop, Origin::Recorded(Box::new(kept.chart.clone()))));
         }
-        Ok(Ok(Walk { cni, hops }))
+        Ok(Ok(Walk { cni, hops, offered }))
     }
 
     /// A plan of each hop, each from what the one before would leave.
@@ -363,7 +366,7 @@ impl Means<'_> {
 
     fn replacing<'r>(
         &'r self,
-        walk: &Walk,
+        walk: &'r Walk,
         at: usize,
         from: &'r Recorded,
         named: &Named<'r>,
@@ -378,6 +381,7 @@ impl Means<'_> {
             first: named.first,
             pace: self.args.pacing.pace(nodes),
             hop: (at + 1, walk.hops.len()),
+            offered: &walk.offered,
             then: self.args.to.as_deref().filter(|_| at + 1 < walk.hops.len()),
         }
     }

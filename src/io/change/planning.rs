@@ -20,7 +20,7 @@ use crate::{
         manifest::Object,
         plan::{
             self, Draft, Inputs, Installed, Plan, Request, Surroundings, diff, preflight::RENDERED, rights,
-            upgrade, values, version,
+            upgrade, version,
         },
         text::Text,
     },
@@ -282,11 +282,14 @@ impl Planner<'_> {
                     to: replacing.to,
                     diff,
                     rollout: self.schedule(facts, &report, rendered),
-                    settle: Duration::from_secs(replacing.pace.settle_seconds),
                     hop: replacing.hop,
+                    offered: replacing.offered,
                 },
             ),
         };
+        if let Some(replacing) = self.replacing {
+            plan.gate.settle = Duration::from_secs(replacing.pace.settle_seconds);
+        }
         // The same want is not told three times.
         plan.skipped
             .retain(|(_, missing)| !without_helm || missing != RENDERED);

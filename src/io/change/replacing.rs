@@ -8,7 +8,7 @@ use super::planning::{Planner, render};
 use crate::{
     core::{
         capture::Workload,
-        chart::Chart,
+        chart::{Chart, Offered},
         facts::Facts,
         finding::Subject,
         gate,
@@ -39,6 +39,8 @@ pub struct Replacing<'p> {
     pub pace: Pace,
     /// Which hop of how many.
     pub hop: (usize, usize),
+    /// What the chart's source offers; empty where it was not asked.
+    pub offered: &'p [Offered],
     /// Where the walk goes on to afterwards.
     pub then: Option<&'p str>,
 }

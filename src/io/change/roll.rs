@@ -177,7 +177,7 @@ struct Sight {
 }
 
 impl Sight {
-    fn facts<'s>(&'s self, job: &Job<'_>) -> Facts<'s> {
+    fn facts<'s>(&'s self, job: &'s Job<'_>) -> Facts<'s> {
         Facts::of(&self.capture, job.asked)
     }
 

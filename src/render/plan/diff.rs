@@ -108,11 +108,11 @@ fn settings(diff: &Diff, wide: bool, style: &Style) -> Vec<Vec<String>> {
         }
         blocks.push(lines);
     }
-    let objects = by_object(diff).len();
-    if blocks.len() < objects
+    let unseen = by_object(diff).len() - blocks.len();
+    if unseen > 0
         && let Some(last) = blocks.last_mut()
     {
-        last.push(more(objects - blocks.len(), "more object", style));
+        last.push(more(unseen, "more object", style));
     }
     blocks
 }
