@@ -17,7 +17,7 @@ pub use carry::{draft, draft_back};
 pub use frozen::{appended, differing};
 pub use hops::{hops, patch_first};
 pub use made::{Extra, plan, rolling_gate_plan};
-pub use rules::{Compatibility, Default, Frozen, Moved, Retired, Rules, Settings, Translated, Vital};
+pub use rules::{Compatibility, Frozen, Moved, NewDefault, Retired, Rules, Settings, Translated, Vital};
 
 /// Where an upgrade goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,11 @@ use crate::core::{
     codes::upgrade::{
         ENCAPSULATION_CHANGE, IPAM_MODE_CHANGE, LIVE_CHANGE_FORBIDDEN, MASK_SIZE_CHANGE, POOL_ELEMENT_CHANGED,
     },
+    facts::cidr,
     plan::{
         tree,
         upgrade::{
-            Compatibility, Default, Frozen, Moved, Retired, Rules, Settings, Translated, Vital, appended,
+            Compatibility, Frozen, Moved, NewDefault, Retired, Rules, Settings, Translated, Vital, appended,
             differing,
         },
     },
@@ -356,7 +357,9 @@ fn pool(settings: &Settings<'_>, key: &str) -> Option<Vec<String>> {
         word(settings, "ipv4.enabled", "true")
     };
     let cut = ipam(settings).as_deref() == Some("cluster-pool") && family == "true";
-    cut.then(|| texts(tree::at(settings.values, key)))
+    // Host bits do not make another network.
+    let plain = |text: &String| cidr::parse(text).map_or_else(|| text.clone(), |net| net.to_string());
+    cut.then(|| texts(tree::at(settings.values, key)).iter().map(plain).collect())
 }
 
 fn mask(settings: &Settings<'_>, key: &str, list: &str) -> Option<String> {
@@ -378,7 +381,7 @@ fn routing(settings: &Settings<'_>) -> &'static str {
     }
 }
 
-fn tunnel(settings: &Settings<'_>) -> Option<&str> {
+fn tunnel<'s>(settings: &Settings<'s>) -> Option<&'s str> {
     (routing(settings) == "tunnel").then(|| tree::text(settings.values, "tunnelProtocol").unwrap_or("vxlan"))
 }
 
@@ -408,8 +411,8 @@ fn replaces(values: &Value) -> &'static str {
     }
 }
 
-const DEFAULTS: &[Default] = &[
-    Default {
+const DEFAULTS: &[NewDefault] = &[
+    NewDefault {
         key: "clustermesh.policyDefaultLocalCluster",
         since: (1, 19),
         concerns: |values| {
@@ -420,7 +423,7 @@ const DEFAULTS: &[Default] = &[
         source: UPGRADE,
         read: READ,
     },
-    Default {
+    NewDefault {
         key: "authentication.enabled",
         since: (1, 19),
         concerns: |values| tree::is_true(values, "authentication.mutual.spire.enabled"),
@@ -428,7 +431,7 @@ const DEFAULTS: &[Default] = &[
         source: UPGRADE,
         read: READ,
     },
-    Default {
+    NewDefault {
         key: "l2NeighDiscovery.enabled",
         since: (1, 18),
         concerns: |_| true,

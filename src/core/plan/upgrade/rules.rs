@@ -17,7 +17,7 @@ pub struct Rules {
     /// What must not change while pods run.
     pub frozen: &'static [Frozen],
     /// Defaults that mean something else in later charts.
-    pub defaults: &'static [Default],
+    pub defaults: &'static [NewDefault],
     /// Kinds that later versions no longer have.
     pub retired: &'static [Retired],
     /// Who brings the CustomResourceDefinitions to their level, in a sentence that begins with it.
@@ -98,7 +98,7 @@ pub struct Frozen {
 
 /// A default that means something else in later charts.
 #[derive(Debug)]
-pub struct Default {
+pub struct NewDefault {
     /// The key.
     pub key: &'static str,
     /// The first minor with the other default.
