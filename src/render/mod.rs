@@ -31,7 +31,7 @@ use crate::core::report::Report;
 
 pub use changes::changes;
 pub use history::history;
-pub use plan::plan;
+pub use plan::{plan, plans};
 pub use summary::summary;
 
 /// How text may look. Decided once, by the cli; nothing here asks a second time.

@@ -307,10 +307,7 @@ impl<'a> Sides<'a> {
     }
 
     /// To whom it belongs that `of` an object has the value that it ends with: the last stage that changed it so.
-    fn because<T: PartialEq>(&self, key: &Key, of: impl Fn(&'a Object) -> T) -> Option<Because>
-    where
-        T: Default,
-    {
+    fn because<T: PartialEq + Default>(&self, key: &Key, of: impl Fn(&'a Object) -> T) -> Option<Because> {
         if self.stages.len() < 2 {
             return None;
         }

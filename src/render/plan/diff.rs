@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{of_kind, text};
 use crate::core::{
     finding::Subject,
-    plan::diff::{Because, Content, Diff, Image, Restart, Setting},
+    plan::diff::{Because, Content, Diff, Image, Part, Restart, Setting},
 };
 use crate::render::{
     Style,
@@ -108,11 +108,11 @@ fn settings(diff: &Diff, wide: bool, style: &Style) -> Vec<Vec<String>> {
         }
         blocks.push(lines);
     }
-    let objects = by_object(diff).len();
-    if blocks.len() < objects
+    let unseen = by_object(diff).len() - blocks.len();
+    if unseen > 0
         && let Some(last) = blocks.last_mut()
     {
-        last.push(more(objects - blocks.len(), "more object", style));
+        last.push(more(unseen, "more object", style));
     }
     blocks
 }
@@ -129,7 +129,10 @@ fn more(n: usize, what: &str, style: &Style) -> String {
 fn heading(what: &str, how_much: &str, style: &Style) -> String {
     Line::indented(style)
         .with(Tone::Strong, clean(what, style))
-        .with(Tone::Plain, format!("{}{}", theme::dot(style), clean(how_much, style)))
+        .with(
+            Tone::Plain,
+            format!("{}{}", theme::dot(style), clean(how_much, style)),
+        )
         .paint(style)
 }
 
@@ -145,7 +148,9 @@ fn fits(columns: &[Column], rows: &[Vec<String>], style: &Style) -> bool {
 
 /// One setting on lines of its own, whole: `key: before → after`, and whose it is.
 fn paragraph(row: &[String], style: &Style) -> Vec<String> {
-    let [key, before, after, whose] = row else { return vec![] };
+    let [key, before, after, whose] = row else {
+        return vec![];
+    };
     let room = style.width.saturating_sub(theme::margin(style) + 4).max(1);
     let behind = match whose.is_empty() {
         true => String::new(),
@@ -254,7 +259,6 @@ fn images(diff: &Diff, style: &Style) -> Vec<String> {
 /// A restart in words: its place in the order, the workload, how many pods, why. What restarts with the agents has
 /// their place.
 pub fn restart(diff: &Diff, one: &Restart) -> [String; 4] {
-    use crate::core::plan::diff::Part;
     let beside = |r: &&Restart| r.part == Part::Beside;
     let before = diff.restarts.iter().take_while(|r| *r != one).count();
     let with = diff.restarts[..before].iter().filter(beside).count() + usize::from(beside(&one));
@@ -266,7 +270,12 @@ pub fn restart(diff: &Diff, one: &Restart) -> [String; 4] {
     if beside(&one) && agents {
         why = format!("{why}; with the agent of its node");
     }
-    [place.to_string(), one.workload.to_string(), pods.unwrap_or_default(), why]
+    [
+        place.to_string(),
+        one.workload.to_string(),
+        pods.unwrap_or_default(),
+        why,
+    ]
 }
 
 fn restarts(diff: &Diff, style: &Style) -> Vec<String> {
@@ -317,7 +326,9 @@ pub fn kinds(subjects: &[Subject]) -> String {
 }
 
 fn counts(diff: &Diff, style: &Style) -> Vec<String> {
-    let rows = objects_by_fate(diff).into_iter().filter(|(_, all)| !all.is_empty());
+    let rows = objects_by_fate(diff)
+        .into_iter()
+        .filter(|(_, all)| !all.is_empty());
     rows.flat_map(|(label, all)| text::labelled(label, text::LABEL, &kinds(all), style))
         .collect()
 }
@@ -396,3 +407,6 @@ fn notes(diff: &Diff, style: &Style) -> Vec<String> {
     });
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests;

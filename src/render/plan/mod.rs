@@ -4,7 +4,9 @@ mod diff;
 mod diff_markdown;
 mod diff_wire;
 mod findings;
+mod hops;
 mod markdown;
+mod rollout;
 mod text;
 mod wire;
 
@@ -19,9 +21,16 @@ use super::{
     line::clean,
 };
 use crate::core::{
-    plan::{Plan, PlannedValue, assemble::span},
+    code::Change,
+    finding::Subject,
+    plan::{
+        ChartUsed, Plan, PlannedValue,
+        assemble::{self, span},
+    },
     text::Text,
 };
+
+pub use hops::plans;
 
 /// Writes a plan in a format. Text ends with a line feed unless it is empty.
 pub fn plan(plan: &Plan, style: &Style, format: Format) -> String {
@@ -35,7 +44,7 @@ pub fn plan(plan: &Plan, style: &Style, format: Format) -> String {
     }
 }
 
-/// `-o name`: what would be created, as `kind/name`, one a line.
+/// `-o name`: what would be created, changed or removed, as `kind/name`, one a line.
 fn names(plan: &Plan) -> String {
     // Names are for other programs: they are never transliterated.
     let exact = Style {
@@ -43,11 +52,45 @@ fn names(plan: &Plan) -> String {
         color: false,
         unicode: true,
     };
-    plan.creates
-        .iter()
-        .flatten()
+    let touched: Vec<&Subject> = match &plan.diff {
+        None => plan.creates.iter().flatten().collect(),
+        Some(diff) => {
+            let all = [&diff.creates, &diff.changes, &diff.removes].into_iter();
+            all.flatten().collect()
+        }
+    };
+    touched
+        .into_iter()
         .map(|subject| clean(&subject.to_string(), &exact) + "\n")
         .collect()
+}
+
+/// What is done, in a few words: `Upgrade Cilium 1.18.12 → 1.19.6`, or as [`assemble::title`] has it.
+fn title(plan: &Plan) -> String {
+    let (Some(from), verb) = (&plan.from, verb(plan.change)) else {
+        return assemble::title(plan);
+    };
+    match (installs(from), installs(&plan.chart)) {
+        (was, is) if was == is => format!("{verb} {} {is} with other values", plan.cni),
+        (was, is) => format!("{verb} {} {was} → {is}", plan.cni),
+    }
+}
+
+fn verb(change: Change) -> &'static str {
+    match change {
+        Change::Install => "Install",
+        Change::Upgrade => "Upgrade",
+        Change::Rollback => "Roll back",
+    }
+}
+
+/// The version that a chart installs, else its own.
+fn installs(chart: &ChartUsed) -> &str {
+    let version = match chart.app_version.is_empty() {
+        true => &chart.version,
+        false => &chart.app_version,
+    };
+    version.trim_start_matches('v')
 }
 
 /// The state of a plan.
@@ -160,6 +203,10 @@ fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, 
             format!("{} {}, {}", crds.name, crds.version, digest(&crds.digest)),
         ));
     }
+    if let (Some((number, of)), Some(from)) = (plan.hop, &plan.from) {
+        let text = format!("{number} of {of}: {} → {}", installs(from), installs(&plan.chart));
+        rows.push(("Hop", text));
+    }
     rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
     let pools = pools(plan);
     if !pools.is_empty() {
@@ -168,7 +215,13 @@ fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, 
     if plan.nothing_to_do {
         return rows;
     }
-    rows.extend(kinds(plan).map(|kinds| ("Creates", kinds)));
+    // What becomes different says it better.
+    if plan.diff.is_none() {
+        rows.extend(kinds(plan).map(|kinds| ("Creates", kinds)));
+    }
+    if let Some(schedule) = &plan.rollout {
+        rows.extend(rollout::rows(schedule));
+    }
     // A limit that was reckoned from nodes that nobody saw is none.
     if !unread(plan) {
         let gate = &plan.gate;
