@@ -75,6 +75,7 @@ impl Pacing {
                 .unwrap_or_else(|| rollout::default_max_parallel(nodes)),
             soak_seconds: self.soak.as_secs(),
             settle_seconds: self.settle.as_secs(),
+            limit_seconds: 0,
             pause: self.pause,
         }
     }

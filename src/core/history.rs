@@ -84,7 +84,9 @@ fn different(was: &Value, is: &Value) -> usize {
     match (was, is) {
         (Value::Object(a), Value::Object(b)) => {
             let none = Value::Null;
-            let both = a.iter().map(|(key, value)| different(value, b.get(key).unwrap_or(&none)));
+            let both = a
+                .iter()
+                .map(|(key, value)| different(value, b.get(key).unwrap_or(&none)));
             let new = b.iter().filter(|(key, _)| !a.contains_key(*key));
             both.sum::<usize>() + new.map(|(_, value)| different(&none, value)).sum::<usize>()
         }
@@ -122,7 +124,11 @@ mod tests {
             ("1.18.12", json!({"a": {"b": 2, "c": [1]}, "e": {}}), "2 values"),
             ("1.18.12", json!({"a": {"b": 1, "c": [1, 2]}, "e": {}}), "nothing"),
             ("1.18.12", json!(null), "2 values"),
-            ("v1.19.6", json!({"a": {"b": 1, "c": [1, 2], "f": {"g": 1}}}), "1.18.12 → 1.19.6; 1 value"),
+            (
+                "v1.19.6",
+                json!({"a": {"b": 1, "c": [1, 2], "f": {"g": 1}}}),
+                "1.18.12 → 1.19.6; 1 value",
+            ),
         ] {
             assert_eq!(changed(Some(&first), &recorded(2, version, values)), text);
         }

@@ -88,6 +88,9 @@ pub struct Pace {
     pub soak_seconds: u64,
     /// How long everything must hold in the end, in seconds.
     pub settle_seconds: u64,
+    /// After how many seconds the rollout has failed.
+    #[serde(default)]
+    pub limit_seconds: u64,
     /// Whether to stop once the canaries are well.
     pub pause: bool,
 }

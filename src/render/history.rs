@@ -97,7 +97,11 @@ fn page(history: &History, wide: bool, style: &Style) -> String {
             theme::ellipsis(style),
             plural(hidden, "revision")
         );
-        blocks.push(vec![Line::indented(style).with(Tone::Dim, clip(&text, style.width, style)).paint(style)]);
+        blocks.push(vec![
+            Line::indented(style)
+                .with(Tone::Dim, clip(&text, style.width, style))
+                .paint(style),
+        ]);
     }
     blocks.push(vec![closing(history, style)]);
     let blocks: Vec<String> = blocks.iter().map(|block| block.join("\n")).collect();
@@ -128,7 +132,10 @@ fn closing(history: &History, style: &Style) -> String {
         newest.status.clone(),
         health,
     ];
-    let words: Vec<String> = parts.iter().map(|part| clean(&Text::new(part).line(200), style)).collect();
+    let words: Vec<String> = parts
+        .iter()
+        .map(|part| clean(&Text::new(part).line(200), style))
+        .collect();
     let start = Line::marked(mark, style);
     let room = start.room(style);
     let text = clip(&words.join(theme::dot(style)), room, style);

@@ -41,10 +41,24 @@ fn rendered(major: u8, chart: &str, namespace: &str, values: &Value) -> Option<V
     let file = home.path().join("values.json");
     std::fs::write(&file, values.to_string()).expect("a written file");
     let release = chart.rsplit_once('-').expect("name-version").0;
-    Some(template(&program, home.path(), release, &folder.join(format!("{chart}.tgz")), namespace, &file))
+    Some(template(
+        &program,
+        home.path(),
+        release,
+        &folder.join(format!("{chart}.tgz")),
+        namespace,
+        &file,
+    ))
 }
 
-fn template(program: &Path, home: &Path, release: &str, chart: &Path, namespace: &str, values: &Path) -> Vec<Object> {
+fn template(
+    program: &Path,
+    home: &Path,
+    release: &str,
+    chart: &Path,
+    namespace: &str,
+    values: &Path,
+) -> Vec<Object> {
     let ended = Command::new(program)
         .args(["template", release])
         .arg(chart)
@@ -54,7 +68,11 @@ fn template(program: &Path, home: &Path, release: &str, chart: &Path, namespace:
         .env("HOME", home)
         .output()
         .expect("helm runs");
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(
+        ended.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
     let text = String::from_utf8(ended.stdout).expect("UTF-8");
     objects(yaml::documents(&text).expect("YAML"))
 }
@@ -75,15 +93,35 @@ fn told(diff: &Diff) -> String {
     for s in &diff.settings {
         let extent = s.extent.as_deref().map(|e| format!(" [{e}]")).unwrap_or_default();
         let (before, after) = (side(&s.before), side(&s.after));
-        line(format!("{} {}: {before} → {after}{extent} {}", s.object, s.key, whose(s.because)));
+        line(format!(
+            "{} {}: {before} → {after}{extent} {}",
+            s.object,
+            s.key,
+            whose(s.because)
+        ));
     }
     for i in &diff.images {
-        let tag = |image: &Option<String>| image.as_deref().and_then(|i| i.split('@').next()).unwrap_or("-").to_string();
+        let tag = |image: &Option<String>| {
+            image
+                .as_deref()
+                .and_then(|i| i.split('@').next())
+                .unwrap_or("-")
+                .to_string()
+        };
         let containers = i.containers.join(",");
-        line(format!("{} {containers}: {} → {} {}", i.workload, tag(&i.before), tag(&i.after), whose(i.because)));
+        line(format!(
+            "{} {containers}: {} → {} {}",
+            i.workload,
+            tag(&i.before),
+            tag(&i.after),
+            whose(i.because)
+        ));
     }
     for r in &diff.restarts {
-        line(format!("restarts {} {:?} {:?} {:?}", r.workload, r.part, r.why, r.pods));
+        line(format!(
+            "restarts {} {:?} {:?} {:?}",
+            r.workload, r.part, r.why, r.pods
+        ));
     }
     if diff.by_operator {
         line("agents restart by the operator".into());
@@ -139,9 +177,17 @@ fn cilium_from_one_minor_to_the_next_on_aks() {
     let diff = diff(&before, &stages, "kube-system", Some(&CILIUM));
     shot("cilium_1.19.6_1.20.0", &diff);
     assert_eq!(keys(&diff, Because::Yours), ["debug"]);
-    assert!(keys(&diff, Because::Forced).contains(&"envoy-xds-mode"), "{}", told(&diff));
+    assert!(
+        keys(&diff, Because::Forced).contains(&"envoy-xds-mode"),
+        "{}",
+        told(&diff)
+    );
     assert!(!keys(&diff, Because::Default).is_empty());
-    let order: Vec<(String, Part)> = diff.restarts.iter().map(|r| (r.workload.to_string(), r.part)).collect();
+    let order: Vec<(String, Part)> = diff
+        .restarts
+        .iter()
+        .map(|r| (r.workload.to_string(), r.part))
+        .collect();
     assert_eq!(
         order,
         [
@@ -175,7 +221,12 @@ fn scenario_52_the_same_chart_rendered_twice_is_no_difference() {
     let cases: [(&str, &str, Value, &'static Cni); 3] = [
         ("cilium-1.20.0", "kube-system", with(aks(), &hubble), &CILIUM),
         ("tigera-operator-v3.32.1", "tigera-operator", json!({}), &CALICO),
-        ("flannel-v0.28.4", "kube-flannel", json!({"podCidr": "10.244.0.0/16"}), &FLANNEL),
+        (
+            "flannel-v0.28.4",
+            "kube-flannel",
+            json!({"podCidr": "10.244.0.0/16"}),
+            &FLANNEL,
+        ),
     ];
     for (chart, namespace, values, cni) in cases {
         let (Some(before), Some(after)) = (
@@ -186,8 +237,16 @@ fn scenario_52_the_same_chart_rendered_twice_is_no_difference() {
         };
         assert!(before.len() > 4, "{chart}");
         let diff = diff(&before, &[(Because::Default, &after)], namespace, Some(cni));
-        assert!(diff.is_empty() && diff.relabelled == 0, "{chart}: {}", told(&diff));
-        assert_eq!(chart.starts_with("cilium"), !diff.not_compared.is_empty(), "{chart}");
+        assert!(
+            diff.is_empty() && diff.relabelled == 0,
+            "{chart}: {}",
+            told(&diff)
+        );
+        assert_eq!(
+            chart.starts_with("cilium"),
+            !diff.not_compared.is_empty(),
+            "{chart}"
+        );
     }
 }
 
@@ -201,11 +260,21 @@ fn scenario_46_a_changed_value_is_seen_and_nobody_restarts_for_it() {
     ) else {
         return;
     };
-    let diff = diff(&before, &[(Because::Default, &before), (Because::Yours, &after)], "kube-system", Some(&CILIUM));
+    let diff = diff(
+        &before,
+        &[(Because::Default, &before), (Because::Yours, &after)],
+        "kube-system",
+        Some(&CILIUM),
+    );
     shot("cilium_debug", &diff);
     assert_eq!(keys(&diff, Because::Yours), ["debug"]);
     assert_eq!(diff.restarts, []);
-    let readers: Vec<String> = diff.inert.iter().flat_map(|i| &i.readers).map(ToString::to_string).collect();
+    let readers: Vec<String> = diff
+        .inert
+        .iter()
+        .flat_map(|i| &i.readers)
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(readers, ["deployment/cilium-operator", "daemonset/cilium"]);
     no_secret(&diff);
 }
@@ -231,15 +300,20 @@ fn calico_and_flannel() {
             &FLANNEL,
         ),
     ] {
-        let (Some(before), Some(after)) =
-            (rendered(4, from, namespace, &values), rendered(4, to, namespace, &values))
-        else {
+        let (Some(before), Some(after)) = (
+            rendered(4, from, namespace, &values),
+            rendered(4, to, namespace, &values),
+        ) else {
             return;
         };
         let diff = diff(&before, &[(Because::Default, &after)], namespace, Some(cni));
         shot(&format!("{name}_minor"), &diff);
         assert_eq!(diff.by_operator, name == "calico");
-        assert!(!diff.images.is_empty() && !diff.restarts.is_empty(), "{}", told(&diff));
+        assert!(
+            !diff.images.is_empty() && !diff.restarts.is_empty(),
+            "{}",
+            told(&diff)
+        );
         no_secret(&diff);
     }
 }

@@ -536,7 +536,13 @@ impl Planned {
             gate_seconds: self.plan.gate.timeout.as_secs(),
             take_ownership: request.take_ownership,
             no_rollback: request.no_rollback,
-            replaces: self.replaces.clone(),
+            replaces: self.replaces.clone().map(|mut replaces| {
+                if let (Some(pace), Some(rollout)) = (&mut replaces.pace, &self.plan.rollout) {
+                    let limit = request.timeout.unwrap_or(rollout.limit);
+                    pace.limit_seconds = limit.as_secs();
+                }
+                replaces
+            }),
             phase: Phase::Planned,
             before: Before {
                 revision: self.surroundings.installed.as_ref().map(|i| i.revision),

@@ -91,7 +91,7 @@ async fn until_done(
         let look = match sight(job, way).await {
             Ok(sight) => {
                 let machine = machine.get_or_insert_with(|| {
-                    let settings = settings(&sight.facts(job), way, pace, job.operation.gate_seconds);
+                    let settings = settings(&sight.facts(job), way, pace);
                     Rollout::new(settings, &job.operation.before.broken_nodes, &done)
                 });
                 let facts = sight.facts(job);
@@ -250,7 +250,7 @@ async fn sight(job: &Job<'_>, way: &Way<'_>) -> Result<Sight, String> {
 }
 
 /// How this way goes about it. An agent's start-up budget is that of the new template, which stands in the cluster by now.
-fn settings(facts: &Facts<'_>, way: &Way<'_>, pace: Pace, limit: u64) -> Settings {
+fn settings(facts: &Facts<'_>, way: &Way<'_>, pace: Pace) -> Settings {
     let all = rolled(way);
     let budget = facts
         .capture
@@ -260,12 +260,13 @@ fn settings(facts: &Facts<'_>, way: &Way<'_>, pace: Pace, limit: u64) -> Setting
         .map(rollout::budget)
         .max();
     let nodes = facts.served_nodes().count();
+    let limit = Duration::from_secs(pace.limit_seconds);
     let own = Settings {
         canaries: pace.canaries,
         max_parallel: pace.max_parallel,
         soak: Duration::from_secs(pace.soak_seconds),
         pause: pace.pause,
-        limit: Some(Duration::from_secs(limit)),
+        limit: Some(limit),
         ..Settings::new(nodes, budget.unwrap_or(Duration::from_secs(300)))
     };
     if !way.back {
@@ -277,7 +278,7 @@ fn settings(facts: &Facts<'_>, way: &Way<'_>, pace: Pace, limit: u64) -> Setting
     let candidates = Candidate::all(facts, &way.expected.broken_before);
     let needed = rollout::schedule(&candidates, &own).limit;
     Settings {
-        limit: Some(needed.max(Duration::from_secs(limit))),
+        limit: Some(needed.max(limit)),
         ..own
     }
 }

@@ -42,7 +42,13 @@ fn long() -> History {
         rows: vec![
             row(1, "1.18.12", "superseded", None, "1.18.12 installed"),
             strategy(2, "1.19.6"),
-            row(3, "1.19.6", "superseded", Some("healthy"), "1.18.12 → 1.19.6; 2 values"),
+            row(
+                3,
+                "1.19.6",
+                "superseded",
+                Some("healthy"),
+                "1.18.12 → 1.19.6; 2 values",
+            ),
             row(4, "1.20.0", "failed", Some("broken"), "1.19.6 → 1.20.0"),
             strategy(5, "1.19.6"),
             row(6, "1.19.6", "deployed", Some("healthy"), "1.20.0 → 1.19.6"),
@@ -59,7 +65,10 @@ fn shot(name: &str, text: String) {
 #[test]
 fn histories_look_as_they_should() {
     for width in [60, 80, 140] {
-        shot(&format!("history_{width}"), history(&long(), &style(width), Format::Table));
+        shot(
+            &format!("history_{width}"),
+            history(&long(), &style(width), Format::Table),
+        );
     }
     shot("history_140_wide", history(&long(), &style(140), Format::Wide));
     shot("history_markdown", history(&long(), &style(80), Format::Markdown));
@@ -70,7 +79,9 @@ fn histories_look_as_they_should() {
 fn what_only_switched_the_strategy_is_left_out_unless_all_is_asked_for() {
     let numbers = |format| {
         let text = history(&long(), &style(140), format);
-        let first = text.lines().filter_map(|line| line.split_whitespace().next()?.parse::<i64>().ok());
+        let first = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next()?.parse::<i64>().ok());
         first.collect::<Vec<_>>()
     };
     assert_eq!(numbers(Format::Table), [1, 3, 4, 6]);
@@ -86,7 +97,10 @@ fn the_machines_view_is_whole() {
     let value: Value = serde_json::from_str(&history(&long(), &style(60), Format::Json)).expect("JSON");
     assert_eq!(value["kind"], "ReleaseHistory");
     assert_eq!(value["apiVersion"], "byocni.io/v1alpha1");
-    assert_eq!(value["release"], json!({"name": "cilium", "namespace": "kube-system"}));
+    assert_eq!(
+        value["release"],
+        json!({"name": "cilium", "namespace": "kube-system"})
+    );
     assert_eq!(
         value["revisions"][2],
         json!({
@@ -97,8 +111,7 @@ fn the_machines_view_is_whole() {
     );
     assert_eq!(value["revisions"][0]["health"], Value::Null);
     assert_eq!(value["revisions"][1]["hidden"], true);
-    let yaml: Vec<Value> =
-        crate::yaml::documents(&history(&long(), &style(60), Format::Yaml)).expect("YAML");
+    let yaml: Vec<Value> = crate::yaml::documents(&history(&long(), &style(60), Format::Yaml)).expect("YAML");
     assert_eq!(yaml, [value]);
 }
 
@@ -109,12 +122,21 @@ fn the_last_line_says_what_is_there_now() {
         text.lines().last().unwrap_or_default().to_string()
     };
     let mut one = long();
-    assert_eq!(last(&one), "✔ revision 6 · cilium 1.19.6 · deployed · healthy after it");
+    assert_eq!(
+        last(&one),
+        "✔ revision 6 · cilium 1.19.6 · deployed · healthy after it"
+    );
     one.rows.truncate(4);
-    assert_eq!(last(&one), "✖ revision 4 · cilium 1.20.0 · failed · broken after it");
+    assert_eq!(
+        last(&one),
+        "✖ revision 4 · cilium 1.20.0 · failed · broken after it"
+    );
     one.rows.truncate(1);
     one.rows[0].status = "deployed".into();
-    assert_eq!(last(&one), "• revision 1 · cilium 1.18.12 · deployed · its health was not recorded");
+    assert_eq!(
+        last(&one),
+        "• revision 1 · cilium 1.18.12 · deployed · its health was not recorded"
+    );
     one.rows.clear();
     assert_eq!(last(&one), "? no revision is known");
 }
@@ -124,7 +146,12 @@ fn the_last_line_says_what_is_there_now() {
 fn hostile_text_breaks_no_page() {
     let mut evil = long();
     for row in &mut evil.rows {
-        for text in [&mut row.chart, &mut row.version, &mut row.status, &mut row.changed] {
+        for text in [
+            &mut row.chart,
+            &mut row.version,
+            &mut row.status,
+            &mut row.changed,
+        ] {
             text.push_str("\u{1b}[2J\n|<b>\u{202e}");
         }
         row.by = Some("\u{1b}]0;a\u{7}@b".into());

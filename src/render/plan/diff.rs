@@ -129,7 +129,10 @@ fn more(n: usize, what: &str, style: &Style) -> String {
 fn heading(what: &str, how_much: &str, style: &Style) -> String {
     Line::indented(style)
         .with(Tone::Strong, clean(what, style))
-        .with(Tone::Plain, format!("{}{}", theme::dot(style), clean(how_much, style)))
+        .with(
+            Tone::Plain,
+            format!("{}{}", theme::dot(style), clean(how_much, style)),
+        )
         .paint(style)
 }
 
@@ -145,7 +148,9 @@ fn fits(columns: &[Column], rows: &[Vec<String>], style: &Style) -> bool {
 
 /// One setting on lines of its own, whole: `key: before → after`, and whose it is.
 fn paragraph(row: &[String], style: &Style) -> Vec<String> {
-    let [key, before, after, whose] = row else { return vec![] };
+    let [key, before, after, whose] = row else {
+        return vec![];
+    };
     let room = style.width.saturating_sub(theme::margin(style) + 4).max(1);
     let behind = match whose.is_empty() {
         true => String::new(),
@@ -265,7 +270,12 @@ pub fn restart(diff: &Diff, one: &Restart) -> [String; 4] {
     if beside(&one) && agents {
         why = format!("{why}; with the agent of its node");
     }
-    [place.to_string(), one.workload.to_string(), pods.unwrap_or_default(), why]
+    [
+        place.to_string(),
+        one.workload.to_string(),
+        pods.unwrap_or_default(),
+        why,
+    ]
 }
 
 fn restarts(diff: &Diff, style: &Style) -> Vec<String> {
@@ -316,7 +326,9 @@ pub fn kinds(subjects: &[Subject]) -> String {
 }
 
 fn counts(diff: &Diff, style: &Style) -> Vec<String> {
-    let rows = objects_by_fate(diff).into_iter().filter(|(_, all)| !all.is_empty());
+    let rows = objects_by_fate(diff)
+        .into_iter()
+        .filter(|(_, all)| !all.is_empty());
     rows.flat_map(|(label, all)| text::labelled(label, text::LABEL, &kinds(all), style))
         .collect()
 }

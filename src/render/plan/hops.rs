@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{State, diff, diff_markdown, findings, installs, markdown, place, plan, subjects, text, title, unread, verb, wire};
+use super::{
+    State, diff, diff_markdown, findings, installs, markdown, place, plan, subjects, text, title, unread,
+    verb, wire,
+};
 use crate::core::{finding::Finding, plan::Plan};
 use crate::render::{
     Format, Style,
@@ -72,7 +75,10 @@ fn way(plans: &[Plan]) -> String {
 
 /// Findings of a hop that none before it had, and all that were there before the first.
 fn new<'p>(plans: &'p [Plan], at: usize) -> Vec<&'p Finding> {
-    let earlier: Vec<&Finding> = plans[..at].iter().flat_map(|plan| findings::parted(plan).0).collect();
+    let earlier: Vec<&Finding> = plans[..at]
+        .iter()
+        .flat_map(|plan| findings::parted(plan).0)
+        .collect();
     let own = findings::parted(&plans[at]).0.iter();
     own.filter(|finding| !earlier.contains(finding)).collect()
 }
@@ -81,7 +87,15 @@ fn new<'p>(plans: &'p [Plan], at: usize) -> Vec<&'p Finding> {
 const SHARED: &[&str] = &["Cluster", "Release", "Pod CIDR"];
 
 /// What a hop has of its own.
-const OWN: &[&str] = &["Chart", "CRDs first", "Rollout", "At worst", "Last", "Limit", "Gate"];
+const OWN: &[&str] = &[
+    "Chart",
+    "CRDs first",
+    "Rollout",
+    "At worst",
+    "Last",
+    "Limit",
+    "Gate",
+];
 
 fn rows(plan: &Plan, of: &[&str], digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
     let mut rows = subjects(plan, digest);
@@ -98,7 +112,9 @@ fn page(plans: &[Plan], wide: bool, style: &Style) -> String {
     };
     let text = clean(&format!("{} {}: {nodes}", way(plans), place(first)), style);
     let labelled = |rows: Vec<(&'static str, String)>| -> Vec<String> {
-        let lines = rows.iter().map(|(label, text)| text::labelled(label, text::LABEL, text, style));
+        let lines = rows
+            .iter()
+            .map(|(label, text)| text::labelled(label, text::LABEL, text, style));
         lines.flatten().collect()
     };
     let mut blocks = vec![
@@ -111,8 +127,9 @@ fn page(plans: &[Plan], wide: bool, style: &Style) -> String {
         blocks.push(vec![text::verdict_line(hop, &clean(&heading, style), style)]);
         blocks.push(labelled(rows(plan, OWN, &text::digest)));
         let news = new(plans, at);
-        let (full, brief): (Vec<&Finding>, Vec<&Finding>) =
-            news.into_iter().partition(|finding| findings::in_full(plan, finding));
+        let (full, brief): (Vec<&Finding>, Vec<&Finding>) = news
+            .into_iter()
+            .partition(|finding| findings::in_full(plan, finding));
         blocks.extend(full.iter().map(|f| crate::render::problems::one(f, wide, style)));
         blocks.push(brief.iter().flat_map(|f| findings::info(f, style)).collect());
         if let (Some(diff), true) = (&plan.diff, hop != State::Nothing) {
@@ -126,7 +143,10 @@ fn page(plans: &[Plan], wide: bool, style: &Style) -> String {
 }
 
 fn blocked_by(plans: &[Plan]) -> String {
-    let blocked = plans.iter().enumerate().filter(|(_, plan)| State::of(plan) == State::Refused);
+    let blocked = plans
+        .iter()
+        .enumerate()
+        .filter(|(_, plan)| State::of(plan) == State::Refused);
     let words: Vec<String> = blocked
         .map(|(at, plan)| format!("hop {}: {}", at + 1, plan.blocked_by.join(", ")))
         .collect();
@@ -160,7 +180,11 @@ fn closing(plans: &[Plan], state: State, style: &Style) -> Vec<String> {
     };
     let room = start.room(style);
     let line = start.with(Tone::Strong, clip(&clean(&words, style), room, style));
-    let next = if state == State::Refused { next(plans) } else { None };
+    let next = if state == State::Refused {
+        next(plans)
+    } else {
+        None
+    };
     verdict::with_next(line, next, style)
 }
 
@@ -189,7 +213,8 @@ fn write_markdown(plans: &[Plan], style: &Style, out: &mut String) -> std::fmt::
     }
     let table = |rows: Vec<(&'static str, String)>, out: &mut String| -> std::fmt::Result {
         writeln!(out, "| | |\n|---|---|")?;
-        rows.iter().try_for_each(|(label, text)| writeln!(out, "| {label} | {} |", e(text)))
+        rows.iter()
+            .try_for_each(|(label, text)| writeln!(out, "| {label} | {} |", e(text)))
     };
     table(rows(first, SHARED, &str::to_string), out)?;
     for (at, plan) in plans.iter().enumerate() {

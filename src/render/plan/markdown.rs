@@ -3,11 +3,7 @@
 use std::fmt::Write;
 
 use super::{State, diff_markdown, findings, place, shown, subjects, title};
-use crate::core::{
-    code::Severity,
-    finding::Finding,
-    plan::Plan,
-};
+use crate::core::{code::Severity, finding::Finding, plan::Plan};
 use crate::render::{
     Style,
     markdown::{advised, escape, fence},
@@ -113,7 +109,10 @@ fn about(plan: &Plan, e: &dyn Fn(&str) -> String, out: &mut String) -> std::fmt:
 /// The plan's own findings, with their fixes where they are more than worth knowing.
 pub fn list<'f>(
     plan: &Plan,
-    own: impl IntoIterator<Item = &'f Finding>, style: &Style, out: &mut String) -> std::fmt::Result {
+    own: impl IntoIterator<Item = &'f Finding>,
+    style: &Style,
+    out: &mut String,
+) -> std::fmt::Result {
     for finding in own {
         let message = escape(&finding.message, style);
         if finding.severity == Severity::Info && !findings::forbids(plan, finding) {

@@ -59,7 +59,11 @@ pub static CILIUM: Cni = Cni {
     resources: &[&CILIUM_NODES, &POD_IP_POOLS],
     config_map: Some("cilium-config"),
     // docs.cilium.io: ip-masq-agent and the dynamic exporter and metrics of Hubble watch their files.
-    rereads: &["cilium-dynamic-metrics-config", "cilium-flowlog-config", "ip-masq-agent"],
+    rereads: &[
+        "cilium-dynamic-metrics-config",
+        "cilium-flowlog-config",
+        "ip-masq-agent",
+    ],
     // 5.4 up to 1.17, 5.10 from 1.18 (docs.cilium.io, system requirements of each release).
     oldest_kernel: |version| {
         Some(if version.is_some_and(|v| v < (1, 18)) {

@@ -381,7 +381,7 @@ fn routing(settings: &Settings<'_>) -> &'static str {
     }
 }
 
-fn tunnel<'s>(settings: &'s Settings<'_>) -> Option<&'s str> {
+fn tunnel<'s>(settings: &Settings<'s>) -> Option<&'s str> {
     (routing(settings) == "tunnel").then(|| tree::text(settings.values, "tunnelProtocol").unwrap_or("vxlan"))
 }
 

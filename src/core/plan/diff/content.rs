@@ -208,10 +208,11 @@ fn secretive(key: &str, text: &str) -> bool {
     let looks = text.contains("PRIVATE KEY")
         || text.starts_with("eyJ")
         || text.contains("Bearer ")
-        || text
-            .split("://")
-            .skip(1)
-            .any(|rest| rest.split(['/', '?', ' ']).next().is_some_and(|host| host.contains('@')));
+        || text.split("://").skip(1).any(|rest| {
+            rest.split(['/', '?', ' '])
+                .next()
+                .is_some_and(|host| host.contains('@'))
+        });
     if looks {
         return true;
     }
@@ -290,7 +291,10 @@ mod tests {
         assert_eq!(content("a", &raw(&many(41))), Content::Long("41 lines".into()));
         assert_eq!(extent(&raw(&many(41)), &raw(&many(43))), Some("2 lines".into()));
         let long = |x: &str| format!(r#"{{"a":{{"b":"{x}","c":[1,2]}},"d":"{}"}}"#, "e".repeat(200));
-        assert_eq!(content("a", &raw(&long("1"))), Content::Long("JSON of 3 fields".into()));
+        assert_eq!(
+            content("a", &raw(&long("1"))),
+            Content::Long("JSON of 3 fields".into())
+        );
         assert_eq!(extent(&raw(&long("1")), &raw(&long("2"))), Some("1 field".into()));
         assert_eq!(
             content("a", &raw(&"z".repeat(121))),

@@ -65,7 +65,12 @@ impl<'a> Index<'a> {
 }
 
 fn annotation<'o>(object: &'o Object, name: &str) -> Option<&'o str> {
-    object.value.get("metadata")?.get("annotations")?.get(name)?.as_str()
+    object
+        .value
+        .get("metadata")?
+        .get("annotations")?
+        .get(name)?
+        .as_str()
 }
 
 /// Whether Helm leaves the object behind when it is no longer part of the release.

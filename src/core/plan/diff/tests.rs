@@ -150,13 +150,24 @@ fn scenario_41_secrets_are_left_out() {
         config["binaryData"] = json!({"blob": "canary-e"});
         config["data"]["certs"] = json!("canary-f\n".repeat(3));
         let agent = named(all, "DaemonSet", "cilium");
-        agent["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "canary-g"}]);
+        agent["spec"]["template"]["spec"]["containers"][0]["env"] =
+            json!([{"name": "A", "value": "canary-g"}]);
     });
     assert!(!format!("{diff:?}").contains("canary"), "{diff:?}");
     assert_eq!(names(&diff.creates), ["secret/new"]);
     assert_eq!(names(&diff.not_compared), ["secret/cilium-ca"]);
-    assert_eq!(names(&diff.changes), ["configmap/cilium-config", "daemonset/cilium"]);
-    let of = |key: &str| diff.settings.iter().find(|s| s.key == key).expect(key).after.clone();
+    assert_eq!(
+        names(&diff.changes),
+        ["configmap/cilium-config", "daemonset/cilium"]
+    );
+    let of = |key: &str| {
+        diff.settings
+            .iter()
+            .find(|s| s.key == key)
+            .expect(key)
+            .after
+            .clone()
+    };
     assert_eq!(of("api-token"), Some(Content::Hidden));
     assert_eq!(of("proxy"), Some(Content::Hidden));
     assert_eq!(of("certs"), Some(Content::Long("3 lines".into())));
@@ -174,9 +185,24 @@ fn a_difference_belongs_to_the_last_stage_that_made_it() {
         })
     };
     let before = objects_of(release());
-    let defaults = set(&[("mtu", "0"), ("xds", "ads"), ("routing-mode", "native"), ("back", "x")]);
-    let forced = set(&[("mtu", "0"), ("xds", "sotw"), ("routing-mode", "native"), ("enable-ipv4", "false")]);
-    let yours = set(&[("mtu", "0"), ("xds", "sotw"), ("routing-mode", "geneve"), ("enable-ipv4", "false")]);
+    let defaults = set(&[
+        ("mtu", "0"),
+        ("xds", "ads"),
+        ("routing-mode", "native"),
+        ("back", "x"),
+    ]);
+    let forced = set(&[
+        ("mtu", "0"),
+        ("xds", "sotw"),
+        ("routing-mode", "native"),
+        ("enable-ipv4", "false"),
+    ]);
+    let yours = set(&[
+        ("mtu", "0"),
+        ("xds", "sotw"),
+        ("routing-mode", "geneve"),
+        ("enable-ipv4", "false"),
+    ]);
     let stages: [(Because, &[Object]); 3] = [
         (Because::Default, &defaults),
         (Because::Forced, &forced),
@@ -194,7 +220,12 @@ fn a_difference_belongs_to_the_last_stage_that_made_it() {
         [
             ("enable-ipv4", text("true"), text("false"), Some(Because::Forced)),
             ("mtu", text("1450"), text("0"), Some(Because::Default)),
-            ("routing-mode", text("tunnel"), text("geneve"), Some(Because::Yours)),
+            (
+                "routing-mode",
+                text("tunnel"),
+                text("geneve"),
+                Some(Because::Yours)
+            ),
             ("xds", None, text("sotw"), Some(Because::Forced)),
         ]
     );
@@ -207,7 +238,10 @@ fn a_difference_belongs_to_the_last_stage_that_made_it() {
 fn a_new_version_restarts_the_operator_then_the_agents_then_the_rest() {
     let mut diff = after(|all| {
         for document in all.iter_mut() {
-            let whole = document.to_string().replace("v1.19.6", "v1.20.0").replace("v1.36", "v1.37");
+            let whole = document
+                .to_string()
+                .replace("v1.19.6", "v1.20.0")
+                .replace("v1.36", "v1.37");
             *document = serde_json::from_str(&whole).expect("JSON");
         }
         let agent = named(all, "DaemonSet", "cilium");
@@ -224,10 +258,30 @@ fn a_new_version_restarts_the_operator_then_the_agents_then_the_rest() {
     assert_eq!(
         told,
         [
-            ("deployment/cilium-operator".into(), Part::Operator, vec![Image, Configuration], Some(2)),
-            ("daemonset/cilium".into(), Part::Agent, vec![Image, Configuration, Template], Some(50)),
-            ("daemonset/cilium-envoy".into(), Part::Beside, vec![Image], Some(50)),
-            ("deployment/hubble-relay".into(), Part::Other, vec![Image], Some(1)),
+            (
+                "deployment/cilium-operator".into(),
+                Part::Operator,
+                vec![Image, Configuration],
+                Some(2)
+            ),
+            (
+                "daemonset/cilium".into(),
+                Part::Agent,
+                vec![Image, Configuration, Template],
+                Some(50)
+            ),
+            (
+                "daemonset/cilium-envoy".into(),
+                Part::Beside,
+                vec![Image],
+                Some(50)
+            ),
+            (
+                "deployment/hubble-relay".into(),
+                Part::Other,
+                vec![Image],
+                Some(1)
+            ),
         ]
     );
     assert_eq!(diff.inert, []);
@@ -248,12 +302,16 @@ fn scenario_46_configuration_that_nobody_would_read_is_told() {
         panic!("{:?}", diff.inert)
     };
     assert_eq!(inert.config_map.to_string(), "configmap/cilium-config");
-    assert_eq!(names(&inert.readers), ["deployment/cilium-operator", "daemonset/cilium"]);
+    assert_eq!(
+        names(&inert.readers),
+        ["deployment/cilium-operator", "daemonset/cilium"]
+    );
     // A checksum in the template is what restarts them.
     let rolled = after(|all| {
         named(all, "ConfigMap", "cilium-config")["data"]["debug"] = json!("true");
         let agent = named(all, "DaemonSet", "cilium");
-        agent["spec"]["template"]["metadata"]["annotations"] = json!({"cilium.io/cilium-configmap-checksum": "ab"});
+        agent["spec"]["template"]["metadata"]["annotations"] =
+            json!({"cilium.io/cilium-configmap-checksum": "ab"});
     });
     assert_eq!(rolled.restarts.len(), 1);
     assert_eq!(rolled.restarts[0].why, [Why::Configuration]);
@@ -267,7 +325,8 @@ fn what_agents_read_anew_is_not_inert() {
         let mount = |all: &mut Vec<Value>, value: &str| {
             all.push(map(value));
             let agent = named(all, "DaemonSet", "cilium");
-            agent["spec"]["template"]["spec"]["volumes"] = json!([{"name": "a", "configMap": {"name": name}}]);
+            agent["spec"]["template"]["spec"]["volumes"] =
+                json!([{"name": "a", "configMap": {"name": name}}]);
         };
         let (before, after) = (with(|all| mount(all, "1")), with(|all| mount(all, "2")));
         diff(&before, &[(Because::Default, &after)], "kube-system", CILIUM)
@@ -279,7 +338,9 @@ fn what_agents_read_anew_is_not_inert() {
 /// Only the strategy is another: no pod restarts.
 #[test]
 fn a_strategy_restarts_nothing() {
-    let diff = after(|all| named(all, "DaemonSet", "cilium")["spec"]["updateStrategy"] = json!({"type": "OnDelete"}));
+    let diff = after(|all| {
+        named(all, "DaemonSet", "cilium")["spec"]["updateStrategy"] = json!({"type": "OnDelete"})
+    });
     assert_eq!(diff.restarts, []);
     assert_eq!(names(&diff.changes), ["daemonset/cilium"]);
     assert_eq!(diff.summary(), "1 object changed");
@@ -292,11 +353,13 @@ fn objects_come_go_and_stay() {
                "spec": {"group": "example.org", "scope": "Cluster", "names": {"kind": "Pool", "plural": "pools"},
                         "versions": [{"name": version}]}})
     };
-    let pool = |cidr: &str| {
-        json!({"apiVersion": "example.org/v1", "kind": "Pool", "metadata": {"name": "a"}, "spec": {"cidrs": [cidr, "b"], "nodes": [{"all": true}]}})
-    };
+    let pool = |cidr: &str| json!({"apiVersion": "example.org/v1", "kind": "Pool", "metadata": {"name": "a"}, "spec": {"cidrs": [cidr, "b"], "nodes": [{"all": true}]}});
     let before = with(|all| {
-        all.extend([definition("pools.example.org", "v1"), definition("old.example.org", "v1"), pool("1.0.0.0/8")]);
+        all.extend([
+            definition("pools.example.org", "v1"),
+            definition("old.example.org", "v1"),
+            pool("1.0.0.0/8"),
+        ]);
         all.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
             "name": "stays", "annotations": {"helm.sh/resource-policy": "keep"}}}));
         // A hook is not in Helm's record, and is in what it renders.
@@ -308,20 +371,32 @@ fn objects_come_go_and_stay() {
         all.push(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "b", "annotations": {"helm.sh/hook": "post-upgrade"}}}));
     });
     let diff = diff(&before, &[(Because::Default, &after)], "kube-system", CILIUM);
-    assert_eq!(diff.creates, [Subject::namespaced("ServiceAccount", "kube-system", "a")]);
+    assert_eq!(
+        diff.creates,
+        [Subject::namespaced("ServiceAccount", "kube-system", "a")]
+    );
     assert_eq!(
         names(&diff.removes),
-        ["customresourcedefinition/old.example.org", "deployment/hubble-relay"]
+        [
+            "customresourcedefinition/old.example.org",
+            "deployment/hubble-relay"
+        ]
     );
     assert_eq!(names(&diff.keeps), ["configmap/stays"]);
-    assert_eq!(names(&diff.changes), ["customresourcedefinition/pools.example.org", "pool/a"]);
+    assert_eq!(
+        names(&diff.changes),
+        ["customresourcedefinition/pools.example.org", "pool/a"]
+    );
     // A custom resource is configuration too: an operator reads it.
     let [setting] = diff.settings.as_slice() else {
         panic!("{:?}", diff.settings)
     };
     assert_eq!(setting.object, Subject::new("Pool", "a"));
     assert_eq!(setting.key, "spec.cidrs");
-    assert_eq!((&setting.before, &setting.after), (&text("1.0.0.0/8,b"), &text("2.0.0.0/8,b")));
+    assert_eq!(
+        (&setting.before, &setting.after),
+        (&text("1.0.0.0/8,b"), &text("2.0.0.0/8,b"))
+    );
 }
 
 /// The operator alone is rendered: the agents follow it.

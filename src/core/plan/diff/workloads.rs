@@ -96,9 +96,7 @@ fn part(object: &Object, cni: Option<&'static Cni>) -> Part {
     };
     let named = |names: &[&str]| names.contains(&object.name.as_str());
     match object.kind.as_str() {
-        "DaemonSet" if cni.role != Role::Companion && evident() => {
-            Part::Agent
-        }
+        "DaemonSet" if cni.role != Role::Companion && evident() => Part::Agent,
         "DaemonSet" if named(cni.companions) => Part::Beside,
         "Deployment" if named(cni.operators) => Part::Operator,
         _ => Part::Other,
@@ -108,14 +106,21 @@ fn part(object: &Object, cni: Option<&'static Cni>) -> Part {
 /// The containers of a pod template with their images, start-up containers first.
 fn containers(object: &Object) -> Vec<(&str, &str)> {
     let lists = ["initContainers", "containers"].into_iter();
-    let all = lists.filter_map(|list| object.value.pointer(&format!("/spec/template/spec/{list}"))?.as_array());
+    let all = lists.filter_map(|list| {
+        object
+            .value
+            .pointer(&format!("/spec/template/spec/{list}"))?
+            .as_array()
+    });
     all.flatten()
         .filter_map(|c| Some((c.get("name")?.as_str()?, c.get("image")?.as_str()?)))
         .collect()
 }
 
 fn image<'o>(object: &'o Object, container: &str) -> Option<&'o str> {
-    let found = containers(object).into_iter().find(|(name, _)| *name == container);
+    let found = containers(object)
+        .into_iter()
+        .find(|(name, _)| *name == container);
     found.map(|(_, image)| image)
 }
 
@@ -124,7 +129,11 @@ fn images(one: &Lasting<'_>, sides: &Sides<'_>) -> Vec<Image> {
     let mut images: Vec<Image> = vec![];
     let (old, new) = (containers(one.was), containers(one.is));
     let mut names: Vec<&str> = new.iter().map(|(name, _)| *name).collect();
-    names.extend(old.iter().map(|(name, _)| *name).filter(|n| image(one.is, n).is_none()));
+    names.extend(
+        old.iter()
+            .map(|(name, _)| *name)
+            .filter(|n| image(one.is, n).is_none()),
+    );
     let shown = |image: &str| Text::new(image).line(400);
     for name in names {
         let (was, is) = (image(one.was, name), image(one.is, name));
@@ -156,7 +165,9 @@ fn why(one: &Lasting<'_>, configured: bool) -> Vec<Why> {
         let mut template = objects::template(object);
         let mut sums: Vec<String> = vec![];
         for list in ["initContainers", "containers"] {
-            let list = template.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+            let list = template
+                .pointer_mut(&format!("/spec/{list}"))
+                .and_then(Value::as_array_mut);
             for container in list.into_iter().flatten().filter_map(Value::as_object_mut) {
                 container.remove("image");
             }
@@ -176,7 +187,10 @@ fn why(one: &Lasting<'_>, configured: bool) -> Vec<Why> {
         (template, sums)
     };
     let (was, is) = (rest(one.was), rest(one.is));
-    if containers(one.was).iter().any(|(name, old)| image(one.is, name).is_some_and(|new| new != *old)) {
+    if containers(one.was)
+        .iter()
+        .any(|(name, old)| image(one.is, name).is_some_and(|new| new != *old))
+    {
         why.push(Why::Image);
     }
     if configured || was.1 != is.1 {

@@ -48,8 +48,12 @@ fn image(workload: Subject, containers: &[&str], name: &str, before: &str, after
     Image {
         workload,
         containers: containers.iter().map(|c| c.to_string()).collect(),
-        before: Some(format!("quay.io/cilium/{name}:{before}@sha256:0df5b2750b64c49843aba1d649e9eaf6")),
-        after: Some(format!("quay.io/cilium/{name}:{after}@sha256:383968cd5e8873f7976fa76aa6196045")),
+        before: Some(format!(
+            "quay.io/cilium/{name}:{before}@sha256:0df5b2750b64c49843aba1d649e9eaf6"
+        )),
+        after: Some(format!(
+            "quay.io/cilium/{name}:{after}@sha256:383968cd5e8873f7976fa76aa6196045"
+        )),
         because: Some(Because::Default),
     }
 }
@@ -79,7 +83,8 @@ fn different() -> Diff {
             Default,
         ),
     ];
-    settings.extend((0..9).map(|n| setting(&format!("new-in-this-version-{n}"), None, text("false"), Default)));
+    settings
+        .extend((0..9).map(|n| setting(&format!("new-in-this-version-{n}"), None, text("false"), Default)));
     settings.push(Setting {
         object: system("ConfigMap", "cilium-envoy-config"),
         extent: Some("2 fields".into()),
@@ -98,14 +103,36 @@ fn different() -> Diff {
         settings,
         images: vec![
             image(agent.clone(), &init, "cilium", "v1.19.6", "v1.20.0"),
-            image(envoy.clone(), &["cilium-envoy"], "cilium-envoy", "v1.36.9-17822", "v1.37.5-17829"),
-            image(operator.clone(), &["cilium-operator"], "operator-generic", "v1.19.6", "v1.20.0"),
+            image(
+                envoy.clone(),
+                &["cilium-envoy"],
+                "cilium-envoy",
+                "v1.36.9-17822",
+                "v1.37.5-17829",
+            ),
+            image(
+                operator.clone(),
+                &["cilium-operator"],
+                "operator-generic",
+                "v1.19.6",
+                "v1.20.0",
+            ),
         ],
         restarts: vec![
-            restart(operator, Part::Operator, &[Why::Image, Why::Configuration], Some(2)),
+            restart(
+                operator,
+                Part::Operator,
+                &[Why::Image, Why::Configuration],
+                Some(2),
+            ),
             restart(agent.clone(), Part::Agent, &[Why::Image, Why::Template], Some(50)),
             restart(envoy, Part::Beside, &[Why::Image], Some(50)),
-            restart(system("Deployment", "hubble-relay"), Part::Other, &[Why::Image], None),
+            restart(
+                system("Deployment", "hubble-relay"),
+                Part::Other,
+                &[Why::Image],
+                None,
+            ),
         ],
         by_operator: false,
         inert: vec![Inert {
@@ -124,7 +151,10 @@ fn different() -> Diff {
             agent,
         ],
         relabelled: 11,
-        not_compared: vec![system("Secret", "cilium-ca"), system("Secret", "hubble-server-certs")],
+        not_compared: vec![
+            system("Secret", "cilium-ca"),
+            system("Secret", "hubble-server-certs"),
+        ],
     }
 }
 
@@ -145,7 +175,9 @@ fn schedule() -> Schedule {
 
 /// One hop.
 fn hop(from: &str, to: &str) -> Plan {
-    let mut plan = Case::on("fresh-aks").with(|c| c.chart = chart("cilium", to)).plan();
+    let mut plan = Case::on("fresh-aks")
+        .with(|c| c.chart = chart("cilium", to))
+        .plan();
     plan.change = Change::Upgrade;
     plan.values.truncate(1);
     plan.findings.clear();
@@ -163,7 +195,11 @@ fn refused(from: &str, to: &str) -> Plan {
         .with(|c| c.surroundings.denied = vec!["create daemonsets.apps in kube-system".into()])
         .plan();
     let mut plan = hop(from, to);
-    plan.findings = stands.findings.into_iter().filter(|f| f.code.slug == "rights-missing").collect();
+    plan.findings = stands
+        .findings
+        .into_iter()
+        .filter(|f| f.code.slug == "rights-missing")
+        .collect();
     plan.blocked_by = vec!["rights-missing"];
     plan
 }
@@ -196,10 +232,16 @@ fn shot(name: &str, text: String) {
 fn upgrades_look_as_they_should() {
     let (ready, no) = (hop("1.19.6", "1.20.0"), refused("1.19.6", "1.20.0"));
     for width in [60, 80, 140] {
-        shot(&format!("upgrade_{width}"), plan(&ready, &style(width), Format::Table));
+        shot(
+            &format!("upgrade_{width}"),
+            plan(&ready, &style(width), Format::Table),
+        );
     }
     for width in [80, 140] {
-        shot(&format!("upgrade_{width}_wide"), plan(&ready, &style(width), Format::Wide));
+        shot(
+            &format!("upgrade_{width}_wide"),
+            plan(&ready, &style(width), Format::Wide),
+        );
     }
     shot("upgrade_refused_80", plan(&no, &style(80), Format::Table));
     shot("upgrade_markdown", plan(&ready, &style(80), Format::Markdown));
@@ -210,10 +252,19 @@ fn upgrades_look_as_they_should() {
 #[test]
 fn ways_of_several_hops_look_as_they_should() {
     for width in [60, 80, 140] {
-        shot(&format!("hops_{width}"), plans(&hops(hop), &style(width), Format::Table));
+        shot(
+            &format!("hops_{width}"),
+            plans(&hops(hop), &style(width), Format::Table),
+        );
     }
-    shot("hops_refused_80", plans(&hops(refused), &style(80), Format::Table));
-    shot("hops_markdown", plans(&hops(refused), &style(80), Format::Markdown));
+    shot(
+        "hops_refused_80",
+        plans(&hops(refused), &style(80), Format::Table),
+    );
+    shot(
+        "hops_markdown",
+        plans(&hops(refused), &style(80), Format::Markdown),
+    );
 }
 
 /// What forbids a change comes before what it would change.
@@ -279,7 +330,10 @@ fn json_has_the_promised_keys() {
             "/diff",
             "attributed changes creates images inert leaves notCompared relabelled removes restarts restartsByOperator settings",
         ),
-        ("/diff/settings/0", "after because before change extent key object omitted"),
+        (
+            "/diff/settings/0",
+            "after because before change extent key object omitted",
+        ),
         ("/diff/images/0", "after because before containers workload"),
         ("/diff/restarts/0", "part pods why workload"),
         ("/diff/inert/0", "configMap readers"),
@@ -310,7 +364,10 @@ fn no_line_is_too_wide() {
         hops(hop),
     ];
     for width in 60..145 {
-        for (all, format) in pages.iter().flat_map(|all| [(all, Format::Table), (all, Format::Wide)]) {
+        for (all, format) in pages
+            .iter()
+            .flat_map(|all| [(all, Format::Table), (all, Format::Wide)])
+        {
             for unicode in [true, false] {
                 let style = Style {
                     unicode,
@@ -318,9 +375,9 @@ fn no_line_is_too_wide() {
                 };
                 let text = plans(all, &style, format);
                 // A command is never broken within a word.
-                let wide = text
-                    .lines()
-                    .find(|line| line.width() > width && !line.contains("next:") && !line.contains("kubectl"));
+                let wide = text.lines().find(|line| {
+                    line.width() > width && !line.contains("next:") && !line.contains("kubectl")
+                });
                 assert_eq!(wide, None, "at {width}");
                 assert!(unicode || text.is_ascii(), "{text}");
             }
@@ -334,12 +391,18 @@ fn wide_shows_every_setting_whole() {
     let squeezed = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     for width in [60, 80, 140] {
         let text = squeezed(plan(&hop("1.19.6", "1.20.0"), &style(width), Format::Wide));
-        assert!(text.contains("goes on for longer than any column has room for"), "{text}");
+        assert!(
+            text.contains("goes on for longer than any column has room for"),
+            "{text}"
+        );
         for n in 0..9 {
             assert!(text.contains(&format!("new-in-this-version-{n}")), "{n}");
         }
         let page = plan(&hop("1.19.6", "1.20.0"), &style(width), Format::Table);
-        assert!(page.contains("and 3 more settings (-o wide lists them)"), "{page}");
+        assert!(
+            page.contains("and 3 more settings (-o wide lists them)"),
+            "{page}"
+        );
         // Configuration of ours comes before what is new with the version.
         assert!(page.contains("envoy-xds-mode"), "{page}");
     }
@@ -358,7 +421,10 @@ fn hostile_text_breaks_no_page() {
         assert!(!text.contains("\n# c"), "{}", entry.name);
     }
     let markdown = plan(&evil, &style(80), Format::Markdown);
-    assert!(!markdown.contains("<b>") && !markdown.contains("@all"), "{markdown}");
+    assert!(
+        !markdown.contains("<b>") && !markdown.contains("@all"),
+        "{markdown}"
+    );
     let rows = markdown.lines().filter(|line| line.starts_with("| a"));
     for row in rows {
         let bars = row.matches('|').count() - row.matches("\\|").count();
