@@ -1,0 +1,7 @@
+//! The rollout's state machine, fed with looks at a small cluster that is played. The numbers are those of the
+//! acceptance scenarios.
+
+mod cluster;
+mod looks;
+mod random;
+mod stories;
