@@ -199,7 +199,11 @@ impl Cluster {
         let nodes = self.nodes.iter().map(|(name, node)| NodeSeen {
             name: name.clone(),
             pool: node.pool.clone(),
-            ready: if node.lost.is_some() { Ready::Lost } else { node.ready },
+            ready: if node.lost.is_some() {
+                Ready::Lost
+            } else {
+                node.ready
+            },
             young: self.now - node.made < 300,
             schedulable: true,
             dns: false,
@@ -249,7 +253,11 @@ impl Cluster {
     }
 
     /// Turns until the rollout ends, or until this says so.
-    pub fn until(&mut self, rollout: &mut Rollout, mut stop: impl FnMut(&mut Cluster, &Look) -> bool) -> Look {
+    pub fn until(
+        &mut self,
+        rollout: &mut Rollout,
+        mut stop: impl FnMut(&mut Cluster, &Look) -> bool,
+    ) -> Look {
         for _ in 0..20_000 {
             let look = self.turn(rollout);
             let over = !matches!(look.next, Do::Wait | Do::Replace(_));
@@ -303,7 +311,11 @@ impl Node {
             return waits("its pod is being replaced");
         }
         if !pod.new {
-            return if self.ailing { waits("the old agent is down") } else { ready };
+            return if self.ailing {
+                waits("the old agent is down")
+            } else {
+                ready
+            };
         }
         let age = now - pod.made;
         match self.new {

@@ -17,7 +17,10 @@ fn patched(patches: &[(&str, &str, Value)]) -> Capture {
     for (kind, name, patch) in patches {
         let mut touched = false;
         for object in &mut objects {
-            let own = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            let own = object
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             if object.get("kind").and_then(Value::as_str) == Some(kind) && own.starts_with(name) {
                 harness::merge(object, patch);
                 touched = true;
@@ -52,7 +55,11 @@ fn a_healthy_cluster_has_nothing_to_replace() {
         assert_eq!(node.pods.len(), 2, "{node:?}");
         assert!(node.to_replace().is_empty());
     }
-    assert!(seen.operators.iter().all(|o| o.lacks.is_none() && o.old.is_empty()));
+    assert!(
+        seen.operators
+            .iter()
+            .all(|o| o.lacks.is_none() && o.old.is_empty())
+    );
     assert_eq!(seen.operators.len(), 1);
 }
 
@@ -73,7 +80,11 @@ fn scenario_46_pods_that_started_before_are_outdated() {
     let later = capture.taken_at.to_string();
     let restarted = seen(&capture, &[], Some(&later));
     assert!(restarted.nodes.iter().all(|n| n.to_replace().len() == 2));
-    assert!(restarted.operators.iter().all(|o| !o.old.is_empty()), "{:?}", restarted.operators);
+    assert!(
+        restarted.operators.iter().all(|o| !o.old.is_empty()),
+        "{:?}",
+        restarted.operators
+    );
     let untouched = seen(&capture, &[], Some("2020-01-01T00:00:00Z"));
     assert!(untouched.nodes.iter().all(|n| n.to_replace().is_empty()));
 }
@@ -93,15 +104,27 @@ fn scenario_50_a_repair_is_seen_until_it_ends() {
     let with = |events: Vec<Value>| {
         let mut capture = patched(&[]);
         for event in events {
-            capture.events.push(serde_json::from_value(event).expect("an event"));
+            capture
+                .events
+                .push(serde_json::from_value(event).expect("an event"));
         }
         seen(&capture, &[], None).pause
     };
     assert_eq!(with(vec![]), None);
     let running = with(vec![event("NodeReimageStart", 5)]);
-    assert_eq!(running, Some(format!("AKS repairs node {node} (NodeReimageStart)")));
-    assert_eq!(with(vec![event("NodeReimageStart", 5), event("NodeReimageEnd", 2)]), None);
-    assert_eq!(with(vec![event("NodeReimageStart", 40)]), None, "an old event says nothing");
+    assert_eq!(
+        running,
+        Some(format!("AKS repairs node {node} (NodeReimageStart)"))
+    );
+    assert_eq!(
+        with(vec![event("NodeReimageStart", 5), event("NodeReimageEnd", 2)]),
+        None
+    );
+    assert_eq!(
+        with(vec![event("NodeReimageStart", 40)]),
+        None,
+        "an old event says nothing"
+    );
 }
 
 #[test]
@@ -125,7 +148,11 @@ fn companions_whose_pods_were_not_read_are_unread() {
 fn a_set_that_is_not_observed_is_waited_for() {
     let newer = json!({"metadata": {"generation": 7}, "status": {"observedGeneration": 6}});
     let seen = seen(&patched(&[("DaemonSet", "cilium-envoy", newer)]), &[], None);
-    let told: Vec<String> = seen.unsettled.iter().map(|(s, why)| format!("{s}: {why}")).collect();
+    let told: Vec<String> = seen
+        .unsettled
+        .iter()
+        .map(|(s, why)| format!("{s}: {why}"))
+        .collect();
     assert_eq!(
         told,
         ["daemonset/cilium-envoy: its controller has not seen the newest template yet"]
@@ -139,7 +166,10 @@ fn the_schedule_of_a_capture() {
     let facts = Facts::of(&capture, &asked);
     let broken = vec![facts.nodes[0].name.to_string()];
     let nodes = Candidate::all(&facts, &broken);
-    let made = schedule(&nodes, &Settings::new(nodes.len(), std::time::Duration::from_secs(600)));
+    let made = schedule(
+        &nodes,
+        &Settings::new(nodes.len(), std::time::Duration::from_secs(600)),
+    );
     assert_eq!(made.left_out.len(), 1);
     assert_eq!(made.canaries.len(), 2, "one a pool: {:?}", made.canaries);
     assert!(!made.canaries.contains(&broken[0]));

@@ -54,7 +54,12 @@ struct Drawn {
 }
 
 fn drawn(agents: impl Strategy<Value = New> + Clone + 'static, quiet: bool) -> impl Strategy<Value = Drawn> {
-    let node = (0u8..3, agents, prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let node = (
+        0u8..3,
+        agents,
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+    );
     let events = prop::collection::vec(happens(), if quiet { 0..1 } else { 0..6 });
     (prop::collection::vec(node, 1..12), events, 1usize..5, 0usize..3).prop_map(
         |(nodes, events, max_parallel, canaries)| Drawn {
@@ -127,7 +132,11 @@ fn play(drawn: &Drawn) -> Played {
         for (until, name) in &hiccups {
             let broken_before = broken.contains(name);
             if let Some(node) = cluster.nodes.get_mut(name).filter(|_| !broken_before) {
-                node.ready = if now < *until { Ready::NoNetwork } else { Ready::Yes };
+                node.ready = if now < *until {
+                    Ready::NoNetwork
+                } else {
+                    Ready::Yes
+                };
             }
         }
         cluster.pause = (now < paused).then(|| "AKS repairs a node".to_string());

@@ -65,8 +65,15 @@ fn scenario_24_a_canary_that_fails_is_the_only_one() {
         let (kind, sentence) = failure(&look);
         assert_eq!(kind, Kind::Canary);
         assert!(sentence.contains("node/pool-0: cilium: "), "{sentence}");
-        assert!(sentence.ends_with("pods of 1 of 10 nodes were replaced"), "{sentence}");
-        assert!(look.elapsed <= Duration::from_secs(within), "{new:?} {:?}", look.elapsed);
+        assert!(
+            sentence.ends_with("pods of 1 of 10 nodes were replaced"),
+            "{sentence}"
+        );
+        assert!(
+            look.elapsed <= Duration::from_secs(within),
+            "{new:?} {:?}",
+            look.elapsed
+        );
         for _ in 0..30 {
             assert!(matches!(cluster.turn(&mut rollout).next, Do::Failed(_)));
         }
@@ -154,7 +161,10 @@ fn scenario_46_a_restart_begins_with_the_operator() {
         false
     });
     assert_eq!(look.next, Do::Done);
-    assert_eq!(cluster.order, ["operator", "operator", "pool-0", "pool-1", "pool-2"]);
+    assert_eq!(
+        cluster.order,
+        ["operator", "operator", "pool-0", "pool-1", "pool-2"]
+    );
     // Each of the operator's two needs 8 seconds, one after the other.
     assert!(look.elapsed >= Duration::from_secs(16 + 20));
 }
@@ -169,7 +179,10 @@ fn no_agent_is_touched_before_the_operator_is_up() {
         let look = cluster.end(&mut begin(settings(1)));
         let (kind, sentence) = failure(&look);
         assert_eq!(kind, Kind::Operator);
-        assert!(sentence.contains("deployment/cilium-operator: 0 of 1 replica ready"), "{sentence}");
+        assert!(
+            sentence.contains("deployment/cilium-operator: 0 of 1 replica ready"),
+            "{sentence}"
+        );
         assert_eq!(look.elapsed, Duration::from_secs(after));
         assert!(cluster.deleted.is_empty());
     }
@@ -280,7 +293,10 @@ fn many_lost_nodes_fail_the_rollout() {
     let look = cluster.end(&mut rollout);
     let (kind, sentence) = failure(&look);
     assert_eq!(kind, Kind::Lost);
-    assert!(sentence.contains("node/pool-0, node/pool-4, node/pool-5"), "{sentence}");
+    assert!(
+        sentence.contains("node/pool-0, node/pool-4, node/pool-5"),
+        "{sentence}"
+    );
     assert_eq!(cluster.touched().len(), touched);
 }
 
@@ -299,7 +315,10 @@ fn a_node_that_is_lost_in_our_hands_keeps_its_place() {
             assert_eq!(look.next, Do::Done);
             assert_eq!(
                 look.apart,
-                [("pool-2".to_string(), "lost while its agent was replaced".to_string())]
+                [(
+                    "pool-2".to_string(),
+                    "lost while its agent was replaced".to_string()
+                )]
             );
         } else {
             assert_eq!(failure(&look).0, Kind::Lost);
@@ -383,10 +402,19 @@ fn scenario_50_a_repair_pauses_the_rollout() {
     let (from, touched) = (cluster.now, cluster.order.len());
     let look = cluster.until(&mut rollout, |cluster, _| cluster.now >= from + 500);
     assert_eq!(cluster.order.len(), touched);
-    assert!(look.waiting.iter().any(|w| w.why.starts_with("paused: AKS repairs")), "{:?}", look.waiting);
+    assert!(
+        look.waiting
+            .iter()
+            .any(|w| w.why.starts_with("paused: AKS repairs")),
+        "{:?}",
+        look.waiting
+    );
     assert!(look.at_rest);
     let mut over = cluster.until(&mut rollout, |_, _| false);
-    assert_eq!(over.next, Do::Paused("AKS repairs node pool-5 (NodeReimageStart)".into()));
+    assert_eq!(
+        over.next,
+        Do::Paused("AKS repairs node pool-5 (NodeReimageStart)".into())
+    );
     assert!(over.elapsed >= Duration::from_secs(from + 600));
     cluster.pause = None;
     over = cluster.end(&mut rollout);
@@ -423,7 +451,10 @@ fn a_blind_minute_costs_nothing() {
     rollout.look(&cluster.seen(), &[], Duration::ZERO);
     let blind = |rollout: &mut Rollout, at| rollout.blind("connection refused", Duration::from_secs(at)).next;
     assert_eq!(blind(&mut rollout, 10), Do::Wait);
-    assert_eq!(blind(&mut rollout, 10 + 1800), Do::Paused("connection refused".into()));
+    assert_eq!(
+        blind(&mut rollout, 10 + 1800),
+        Do::Paused("connection refused".into())
+    );
 }
 
 /// `--pause`: it stops once the canaries have held, and a later run goes on without canaries.
@@ -508,7 +539,10 @@ fn a_deletion_that_was_lost_is_named_again() {
     let mut rollout = begin(settings(1));
     let first = rollout.look(&cluster.seen(), &[], Duration::ZERO).next;
     let again = rollout.look(&cluster.seen(), &[], Duration::from_secs(2)).next;
-    assert!(matches!(&first, Do::Replace(pods) if pods.len() == 2), "{first:?}");
+    assert!(
+        matches!(&first, Do::Replace(pods) if pods.len() == 2),
+        "{first:?}"
+    );
     assert_eq!(first, again);
 }
 
@@ -520,7 +554,10 @@ fn a_canary_without_an_address_fails() {
     let look = cluster.end(&mut begin(settings(1)));
     let (kind, sentence) = failure(&look);
     assert_eq!(kind, Kind::NoAddress);
-    assert!(sentence.contains("a new pod there has no address yet"), "{sentence}");
+    assert!(
+        sentence.contains("a new pod there has no address yet"),
+        "{sentence}"
+    );
     assert_eq!(cluster.touched().len(), 1);
     let mut cluster = Cluster::new().with("pool", 3);
     cluster.addresses = false;
@@ -538,7 +575,11 @@ fn a_canary_that_relapses_fails() {
     let mut rollout = begin(settings(1));
     let look = cluster.until(&mut rollout, |cluster, _| {
         // Well for ten seconds, and then not for ten.
-        let ready = if cluster.now / 10 % 2 == 0 { Ready::Yes } else { Ready::NoNetwork };
+        let ready = if cluster.now / 10 % 2 == 0 {
+            Ready::Yes
+        } else {
+            Ready::NoNetwork
+        };
         cluster.node("pool-0").ready = ready;
         false
     });
@@ -556,7 +597,10 @@ fn a_template_that_somebody_edits_is_the_end() {
     let look = cluster.end(&mut rollout);
     let (kind, sentence) = failure(&look);
     assert_eq!(kind, Kind::Edited);
-    assert!(sentence.contains("daemonset/cilium: its template is of generation 3"), "{sentence}");
+    assert!(
+        sentence.contains("daemonset/cilium: its template is of generation 3"),
+        "{sentence}"
+    );
     assert_eq!(cluster.touched().len(), 2);
 }
 

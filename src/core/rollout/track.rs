@@ -65,7 +65,8 @@ impl Track {
             joined: !first,
             broken,
             ailing: first && (node.pods.iter().any(was_down) || node.ready != Ready::Yes),
-            apart: (first && bad_and_not_ours && !broken).then(|| format!("not well before either: {}", node.lacks())),
+            apart: (first && bad_and_not_ours && !broken)
+                .then(|| format!("not well before either: {}", node.lacks())),
             ..Track::default()
         }
     }
@@ -199,7 +200,11 @@ impl Track {
         });
         self.coming.get_or_insert(now);
         let mut named = vec![];
-        for pod in node.pods.iter().filter(|p| p.outdated && !p.terminating && !p.uid.is_empty()) {
+        for pod in node
+            .pods
+            .iter()
+            .filter(|p| p.outdated && !p.terminating && !p.uid.is_empty())
+        {
             let uid = taken
                 .uids
                 .entry(format!("{}/{}", pod.namespace, pod.daemon_set))

@@ -93,7 +93,10 @@ impl Canary {
             return Ok(true);
         }
         told.note = format!("{} holds, {} left", node.name, shown(left));
-        told.waits.push((subject, format!("it is well and is watched for {} more", shown(left))));
+        told.waits.push((
+            subject,
+            format!("it is well and is watched for {} more", shown(left)),
+        ));
         Ok(false)
     }
 }

@@ -147,7 +147,8 @@ impl Rollout {
             next = self.overdue(seen, pause.as_deref(), now, elapsed).unwrap_or(next);
         }
         if let Some(why) = &pause {
-            told.waits.insert(0, (Subject::cluster(), format!("paused: {why}")));
+            told.waits
+                .insert(0, (Subject::cluster(), format!("paused: {why}")));
         }
         self.tell(seen, next, told, elapsed)
     }
@@ -221,7 +222,7 @@ impl Rollout {
     }
 
     /// Each node with its memory.
-    fn nodes<'s>(&'s self, seen: &'s Seen) -> impl Iterator<Item = (&'s NodeSeen, &'s Track)> {
+    fn nodes<'m, 's>(&'m self, seen: &'s Seen) -> impl Iterator<Item = (&'s NodeSeen, &'m Track)> {
         seen.nodes
             .iter()
             .filter_map(|node| Some((node, self.tracks.get(&node.name)?)))

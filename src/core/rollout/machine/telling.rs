@@ -55,7 +55,10 @@ impl Rollout {
             note: String::new(),
         };
         let mut phases = vec![];
-        let lacking = seen.operators.iter().filter(|o| o.lacks.is_some() || !o.old.is_empty());
+        let lacking = seen
+            .operators
+            .iter()
+            .filter(|o| o.lacks.is_some() || !o.old.is_empty());
         let lacking = lacking.count() + seen.unsettled.len();
         let total = seen.operators.len() + seen.unsettled.len();
         if total > 0 {
