@@ -28,6 +28,10 @@ fn patched(patches: &[(&str, &str, Value)]) -> Capture {
         }
         assert!(touched, "{kind}/{name} is not there");
     }
+    // The base is without identities: each pod gets one.
+    for (n, object) in objects.iter_mut().enumerate() {
+        harness::merge(object, &json!({"metadata": {"uid": format!("uid-{n}")}}));
+    }
     file::from_documents(objects, &cni::resources()).expect("a capture")
 }
 

@@ -53,7 +53,7 @@ struct Drawn {
     canaries: usize,
 }
 
-fn drawn(agents: impl Strategy<Value = New> + Clone + 'static, quiet: bool) -> impl Strategy<Value = Drawn> {
+fn drawn(agents: impl Strategy<Value = New> + 'static, quiet: bool) -> impl Strategy<Value = Drawn> {
     let node = (
         0u8..3,
         agents,

@@ -239,8 +239,9 @@ fn a_bad_agent_in_a_wave_stops_the_rollout() {
     let (kind, sentence) = failure(&look);
     assert_eq!(kind, Kind::Node);
     assert!(sentence.contains("node/pool-4"), "{sentence}");
+    // The canary, three in the first wave, one for each of those that were done before the bad one showed itself.
     let touched = cluster.touched().len();
-    assert!(touched < 10, "{touched}");
+    assert!((5..=7).contains(&touched), "{touched}");
     for _ in 0..100 {
         assert!(matches!(cluster.turn(&mut rollout).next, Do::Failed(_)));
     }
@@ -381,9 +382,9 @@ fn a_node_that_is_taken_away_is_forgotten() {
     let mut rollout = begin(settings(1));
     cluster.until(&mut rollout, |cluster, _| cluster.order.len() == 1);
     cluster.nodes.remove("pool-0");
-    let look = cluster.until(&mut rollout, |_, look| phase(look, "canary").0 == 1);
+    let look = cluster.until(&mut rollout, |cluster, _| cluster.order.len() == 2);
     assert_eq!(cluster.order, ["pool-0", "pool-1"]);
-    assert!(matches!(look.next, Do::Wait | Do::Replace(_)));
+    assert_eq!(phase(&look, "canary"), (0, 1, false));
     let look = cluster.end(&mut rollout);
     assert_eq!(look.next, Do::Done);
     assert_eq!(look.done, ["pool-1", "pool-2", "pool-3"]);
@@ -482,20 +483,18 @@ fn a_pause_after_the_canaries_and_on_again() {
 /// A run that ended while the canary was starting: the next one proves the same node and deletes nothing for it.
 #[test]
 fn a_run_that_was_interrupted_at_the_canary_goes_on_with_it() {
-    for (new, kind) in [(New::Good(10), None), (New::Crashes, Some(Kind::Canary))] {
+    for (new, well) in [(New::Good(10), true), (New::Crashes, false)] {
         let mut cluster = Cluster::new().with("pool", 5);
         cluster.node("pool-0").new = new;
         cluster.until(&mut begin(settings(2)), |cluster, _| cluster.order.len() == 1);
         let look = cluster.end(&mut begin(settings(2)));
-        match kind {
-            None => {
-                assert_eq!(look.next, Do::Done);
-                assert_eq!(cluster.deleted.len(), 10);
-            }
-            Some(kind) => {
-                assert_eq!(failure(&look).0, kind);
-                assert_eq!(cluster.touched().len(), 1);
-            }
+        if well {
+            assert_eq!(look.next, Do::Done);
+            assert_eq!(cluster.deleted.len(), 10);
+            assert_eq!(cluster.order[0], "pool-0");
+        } else {
+            failure(&look);
+            assert_eq!(cluster.touched().len(), 1);
         }
     }
 }
@@ -614,5 +613,5 @@ fn time_is_over_at_the_limit() {
     });
     let look = cluster.end(&mut rollout);
     assert_eq!(failure(&look).0, Kind::TimedOut);
-    assert_eq!(look.elapsed, Duration::from_secs(120));
+    assert!(look.elapsed >= Duration::from_secs(120) && look.elapsed <= Duration::from_secs(130));
 }

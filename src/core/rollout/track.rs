@@ -178,6 +178,23 @@ impl Track {
         rolls && !self.joined
     }
 
+    /// Whether its new agent shows signs of being bad, and that would be the change's doing: time will tell, and until
+    /// then no other is taken down.
+    pub(super) fn troubles(&self, node: &NodeSeen, rolls: bool) -> bool {
+        let ours = match &self.taken {
+            Some(taken) => !taken.was_down,
+            None => rolls,
+        };
+        let bad = |p: &super::PodSeen| {
+            let fails = matches!(
+                p.state,
+                AgentState::CrashLooping { .. } | AgentState::ImagePull { .. }
+            );
+            fails && !p.outdated
+        };
+        ours && !self.broken && self.apart.is_none() && node.pods.iter().any(bad)
+    }
+
     /// Whether we took its agent down and it is not back: no point to stop at.
     pub(super) fn in_hand(&self, node: &NodeSeen) -> bool {
         let back = node.up() && node.ready == Ready::Yes;

@@ -23,7 +23,7 @@ use canary::Canary;
 ///
 /// Order: the operator; the canaries, one after the other; then waves that slide, so that a node begins when another is
 /// done; at last the nodes that were broken before, for which nobody waits. It never names a pod while the operator is
-/// not up, while the platform works on nodes, or after it has failed.
+/// not up, while the platform works on nodes, while a new agent looks bad, or after it has failed.
 pub struct Rollout {
     settings: Settings,
     broken: BTreeSet<String>,
@@ -138,7 +138,9 @@ impl Rollout {
             (Some(failed), _) => Do::Failed(failed.clone()),
             (None, Some(failure)) => self.fail(failure, seen, elapsed),
             (None, None) => {
-                let may = self.operator.up && pause.is_none() && !self.held && self.too_many_lost.is_none();
+                let troubled = self.nodes(seen).any(|(n, t)| t.troubles(n, self.rolls));
+                let quiet = pause.is_none() && !troubled && self.too_many_lost.is_none();
+                let may = quiet && self.operator.up && !self.held;
                 self.next(seen, probes, now, may, &mut told)
                     .unwrap_or_else(|failure| self.fail(failure, seen, elapsed))
             }
@@ -465,6 +467,10 @@ impl Rollout {
                 continue;
             };
             if node.outdated() && track.taken.is_none() {
+                // Its pods are on their way out already: an earlier run's doing, or somebody's.
+                if track.apart.is_none() && node.reachable() && node.to_replace().is_empty() {
+                    return Ok(Some(Do::Wait));
+                }
                 if !track.has_its_turn(node) {
                     self.canary = None;
                     self.skipped.insert(name);

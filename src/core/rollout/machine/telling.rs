@@ -38,7 +38,7 @@ impl Rollout {
             probe_on: told.probe_on,
             done: self.done(seen),
             apart: self.apart(seen),
-            at_rest: !self.nodes(seen).any(|(n, t)| t.in_hand(n)),
+            at_rest: !matches!(next, Do::Replace(_)) && !self.nodes(seen).any(|(n, t)| t.in_hand(n)),
             next,
             elapsed,
         };
