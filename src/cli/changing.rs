@@ -7,9 +7,7 @@ use serde_json::Value;
 
 use super::{Failure, Outcome, global::Global, signals::Signals, terminal::Terminal};
 use crate::{
-    core::{
-        capture::Capture, change::Ended, code::Change, facts::Asked, journal::Operation, plan::set,
-    },
+    core::{capture::Capture, change::Ended, code::Change, facts::Asked, journal::Operation, plan::set},
     io::{
         change::journal::Luggage,
         charts::{Fetched, read_values},

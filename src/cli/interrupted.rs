@@ -223,7 +223,11 @@ impl Interrupted {
         let mut definitions = vec![];
         for crds in crd_charts {
             let empty = draft(Value::Object(Map::new()));
-            definitions.extend(render(helm, crds, &empty, kubernetes, upgrade).await.map_err(failed)?);
+            definitions.extend(
+                render(helm, crds, &empty, kubernetes, upgrade)
+                    .await
+                    .map_err(failed)?,
+            );
         }
         let luggage = luggage(&self.operation, &chart, crd_charts, values, user_values);
         Ok(Parts {

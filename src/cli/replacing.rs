@@ -137,7 +137,9 @@ impl Standing {
         let Some(from) = deployed.or(revisions.last()) else {
             return Ok(Err(no_release(&facts)));
         };
-        let book = journal::read(&opened.connection).await.map_err(change::ChangeError::from)?;
+        let book = journal::read(&opened.connection)
+            .await
+            .map_err(change::ChangeError::from)?;
         let key = format!("{}/{}", found.1, found.0);
         let mut kept = read(&opened.connection, charts, &found, from.revision).await?;
         if strategy_only(&kept.recorded.description) {
@@ -218,7 +220,10 @@ fn named(facts: &Facts<'_>, namespace: Option<&str>) -> Option<(String, String)>
 pub fn no_release(facts: &Facts<'_>) -> Finding {
     let (message, fix) = match facts.detection.main.as_ref().map(|main| main.cni) {
         Some(cni) => (
-            format!("{} runs here without a Helm release: there is nothing to upgrade or to roll back", cni.name),
+            format!(
+                "{} runs here without a Helm release: there is nothing to upgrade or to roll back",
+                cni.name
+            ),
             format!("kubectl byocni install {} --take-ownership --dry-run", cni.id),
         ),
         None => (

@@ -98,7 +98,11 @@ mod tests {
         ];
         assert_eq!(last_good(&all, &none), Some(5));
         assert_eq!(last_good(&all[..2], &none), Some(4));
-        assert_eq!(last_good(&all[..1], &none), Some(4), "what was superseded, and stands for nothing now");
+        assert_eq!(
+            last_good(&all[..1], &none),
+            Some(4),
+            "what was superseded, and stands for nothing now"
+        );
         assert_eq!(last_good(&[past(1, "deployed", "")], &none), None);
         assert_eq!(last_good(&[], &none), None);
     }
@@ -113,7 +117,13 @@ mod tests {
         ];
         assert_eq!(last_good(&all, &none), Some(1));
         // Left in the middle: the one before it is where to go.
-        assert_eq!(last_good(&[past(1, "superseded", ""), past(2, "deployed", STRATEGY_ONLY)], &none), Some(1));
+        assert_eq!(
+            last_good(
+                &[past(1, "superseded", ""), past(2, "deployed", STRATEGY_ONLY)],
+                &none
+            ),
+            Some(1)
+        );
     }
 
     #[test]

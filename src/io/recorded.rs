@@ -102,7 +102,11 @@ pub async fn read(
     revision: i64,
 ) -> Result<Kept, RecordError> {
     let secret = format!("sh.helm.release.v1.{release}.v{revision}");
-    let path = format!("/api/v1/namespaces/{}/secrets/{}", escaped(namespace), escaped(&secret));
+    let path = format!(
+        "/api/v1/namespaces/{}/secrets/{}",
+        escaped(namespace),
+        escaped(&secret)
+    );
     let shown = format!("{namespace}/{release}");
     let body = connection
         .get(&path, "application/json")
@@ -124,7 +128,8 @@ pub async fn read(
         .recorded(&record.chart, &source)
         .map_err(|e| damaged(e.to_string()))?;
     // Not the parser's sentence: it could quote what was rendered.
-    let documents = yaml::documents(&record.manifest).map_err(|_| damaged("its manifest is no YAML".into()))?;
+    let documents =
+        yaml::documents(&record.manifest).map_err(|_| damaged("its manifest is no YAML".into()))?;
     Ok(Kept {
         recorded: Recorded {
             revision,

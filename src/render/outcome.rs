@@ -80,7 +80,10 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
         }
         Ended::Paused { because } => {
             say(Mark::Bad, because.code.slug, &because.message);
-            let text = format!("the cluster is left at rest, part old and part new · next: {}", because.fix);
+            let text = format!(
+                "the cluster is left at rest, part old and part new · next: {}",
+                because.fix
+            );
             say(Mark::Bad, "PAUSED", &text);
         }
         Ended::AtCanary { canaries } => {

@@ -82,9 +82,10 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
         let read = recorded::read(&opened.connection, &charts, namespace, release, revision.revision).await;
         let recorded = read.ok().map(|kept| kept.recorded);
         let hidden = strategy_only(&revision.description);
-        let changed = recorded
-            .as_ref()
-            .map_or_else(|| "its record cannot be read".to_string(), |after| changed(before.as_ref(), after));
+        let changed = recorded.as_ref().map_or_else(
+            || "its record cannot be read".to_string(),
+            |after| changed(before.as_ref(), after),
+        );
         rows.push(Row {
             revision: revision.revision,
             when: revision.updated,

@@ -194,7 +194,10 @@ fn target(asked: Option<i64>, standing: &Standing) -> Result<i64, Finding> {
         }),
         Some(asked) => {
             let Some(past) = all.iter().find(|past| past.revision == asked) else {
-                return Err(refuse(format!("there is no revision {asked} (any more)"), history));
+                return Err(refuse(
+                    format!("there is no revision {asked} (any more)"),
+                    history,
+                ));
             };
             let why = match past.status.as_str() {
                 _ if crate::core::revision::strategy_only(&past.description) => {
@@ -204,7 +207,10 @@ fn target(asked: Option<i64>, standing: &Standing) -> Result<i64, Finding> {
                 _ => "never was deployed",
             };
             Err(refuse(
-                format!("revision {asked} ({}) {why}: there is nothing good to go back to", past.status),
+                format!(
+                    "revision {asked} ({}) {why}: there is nothing good to go back to",
+                    past.status
+                ),
                 history,
             ))
         }

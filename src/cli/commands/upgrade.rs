@@ -186,7 +186,9 @@ async fn upgraded(
         terminal.say("nothing was changed");
         return Ok(Outcome::Refused);
     }
-    means.go(opened, standing, &walk, &plans, program, terminal, signals).await
+    means
+        .go(opened, standing, &walk, &plans, program, terminal, signals)
+        .await
 }
 
 /// Prints plans that nothing is done with.
@@ -258,7 +260,13 @@ impl Means<'_> {
             first: standing.first(),
         };
         let plans = self
-            .plans(&walk, &standing.kept.recorded, &named, &opened.capture, Some(live(opened, everything)))
+            .plans(
+                &walk,
+                &standing.kept.recorded,
+                &named,
+                &opened.capture,
+                Some(live(opened, everything)),
+            )
             .await;
         Ok(Ok((standing, walk, plans)))
     }
@@ -296,7 +304,9 @@ impl Means<'_> {
             offered = self.charts.offered(&source).await?;
             // A chart that is named is where to go.
             let goal = match offered.as_slice() {
-                [only] if args.chart.is_some() && args.version.is_none() => Goal::Exactly(only.version.clone()),
+                [only] if args.chart.is_some() && args.version.is_none() => {
+                    Goal::Exactly(only.version.clone())
+                }
                 _ => goal,
             };
             match upgrade::hops(&offered, cni, current, &goal, &facts) {
@@ -305,7 +315,11 @@ impl Means<'_> {
             }
         }
         if hops.is_empty() {
-            let why = if self.given() { "other values" } else { "there is nothing newer" };
+            let why = if self.given() {
+                "other values"
+            } else {
+                "there is nothing newer"
+            };
             let hop = upgrade::Hop {
                 from: current.clone(),
                 to: current.clone(),
@@ -409,7 +423,10 @@ impl Means<'_> {
 
     /// Goes hop by hop. Each is planned once more from the cluster as it then stands, and must come out as it was agreed
     /// to.
-    #[expect(clippy::too_many_arguments, reason = "everything that was found on the way here")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that was found on the way here"
+    )]
     async fn go(
         &self,
         mut opened: Opened,
@@ -522,15 +539,22 @@ impl Means<'_> {
             let kubernetes = capture.server_version.as_ref().map(ToString::to_string);
             let rendered = render(helm, &chart, &draft, kubernetes.as_deref(), true).await;
             manifest = rendered.map_err(|error| Failure {
-                message: format!("{} {version} cannot be rendered with these values: {error}", installing.chart),
-                hint: Some(format!("helm get values {name} -n {namespace} -o yaml > values.yaml")),
+                message: format!(
+                    "{} {version} cannot be rendered with these values: {error}",
+                    installing.chart
+                ),
+                hint: Some(format!(
+                    "helm get values {name} -n {namespace} -o yaml > values.yaml"
+                )),
                 outcome: Outcome::Failed,
             })?;
         }
         let kept = Kept {
             recorded: Recorded {
                 revision: release.and_then(|r| r.revision).unwrap_or(1),
-                status: release.and_then(|r| r.status.clone()).unwrap_or_else(|| "deployed".into()),
+                status: release
+                    .and_then(|r| r.status.clone())
+                    .unwrap_or_else(|| "deployed".into()),
                 description: String::new(),
                 chart: chart.chart.clone(),
                 values,
@@ -558,7 +582,9 @@ impl Means<'_> {
             namespace: &namespace,
             first: None,
         };
-        Ok(Ok(means.plans(&walk, &kept.recorded, &named, capture, None).await))
+        Ok(Ok(means
+            .plans(&walk, &kept.recorded, &named, capture, None)
+            .await))
     }
 }
 

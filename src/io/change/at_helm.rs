@@ -16,13 +16,7 @@ use tokio::sync::watch;
 
 use super::{lock::Lock, run::Job, tries::Tries};
 use crate::{
-    core::{
-        change::Event,
-        codes::change::HELM_FAILED,
-        finding::Finding,
-        plan::differing,
-        revision,
-    },
+    core::{change::Event, codes::change::HELM_FAILED, finding::Finding, plan::differing, revision},
     io::helm::{Change, HelmError, Release, Revision, Stop},
 };
 
@@ -121,8 +115,8 @@ pub async fn replace(job: &Job<'_>, lock: &Lock, wanted: Wanted<'_>) -> Result<O
         let ours = newest.revision > job.operation.before.revision.unwrap_or(0);
         if ours && newest.status == "deployed" && newest.version == wanted.version {
             let given = release.values(Some(newest.revision)).await?;
-            let held = revision::strategy_only(&newest.description)
-                == revision::strategy_only(wanted.description);
+            let held =
+                revision::strategy_only(&newest.description) == revision::strategy_only(wanted.description);
             if held && differing(&given, wanted.values).is_empty() {
                 return Ok(None);
             }
@@ -157,8 +151,7 @@ async fn complete(
         release.rollback(newest.revision, HELM_LIMIT, false).await?;
     }
     // Resumed with another chart or other values, or after a helm that was told to stop: what it made stays.
-    let other =
-        newest.version != job.operation.chart.version || !differing(&given, wanted.values).is_empty();
+    let other = newest.version != job.operation.chart.version || !differing(&given, wanted.values).is_empty();
     match other || newest.status == "failed" {
         true => release.upgrade(change).await,
         false => Ok(()),

@@ -170,7 +170,13 @@ impl Planner<'_> {
             .await;
         }
         let diff = self
-            .diff(&facts, fetched.as_ref(), &draft, rendered.as_deref(), kubernetes.as_deref())
+            .diff(
+                &facts,
+                fetched.as_ref(),
+                &draft,
+                rendered.as_deref(),
+                kubernetes.as_deref(),
+            )
             .await;
         let plan = self.assemble(
             capture,

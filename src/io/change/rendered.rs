@@ -88,7 +88,10 @@ pub async fn render(
 }
 
 /// What was rendered; a finding where helm would not.
-pub(super) fn taken(made: Result<Vec<Object>, HelmError>, surroundings: &mut Surroundings) -> Option<Vec<Object>> {
+pub(super) fn taken(
+    made: Result<Vec<Object>, HelmError>,
+    surroundings: &mut Surroundings,
+) -> Option<Vec<Object>> {
     match made {
         Ok(objects) if objects.is_empty() => {
             surroundings.findings.push(Finding::new(

@@ -310,7 +310,9 @@ async fn helm(
 /// that only holds the agents still.
 pub fn at_ease(values: &Value, before: Option<&Value>, cni: Option<&'static Cni>) -> Value {
     let mut values = values.clone();
-    let strategies = cni.and_then(|cni| cni.installing).map_or(&[][..], |i| i.strategies);
+    let strategies = cni
+        .and_then(|cni| cni.installing)
+        .map_or(&[][..], |i| i.strategies);
     for (key, _) in strategies {
         match before.and_then(|before| tree::at(before, key)) {
             Some(own) => tree::set(&mut values, key, own.clone()),
@@ -325,10 +327,16 @@ pub fn at_ease(values: &Value, before: Option<&Value>, cni: Option<&'static Cni>
 /// The values with which nothing replaces agents but us.
 pub fn still(values: &Value, cni: Option<&'static Cni>) -> Value {
     let mut values = values.clone();
-    let strategies = cni.and_then(|cni| cni.installing).map_or(&[][..], |i| i.strategies);
+    let strategies = cni
+        .and_then(|cni| cni.installing)
+        .map_or(&[][..], |i| i.strategies);
     for (key, _) in strategies {
         // Without the null the chart's own rollingUpdate would be merged in, and the server would refuse it.
-        tree::set(&mut values, key, json!({ "type": "OnDelete", "rollingUpdate": null }));
+        tree::set(
+            &mut values,
+            key,
+            json!({ "type": "OnDelete", "rollingUpdate": null }),
+        );
     }
     values
 }

@@ -87,7 +87,11 @@ impl Planner<'_> {
         };
         let mut stages: Vec<(diff::Because, Vec<Object>)> = vec![];
         let none = Value::Object(Map::new());
-        let user = self.request.user_values.as_object().is_some_and(|v| !v.is_empty());
+        let user = self
+            .request
+            .user_values
+            .as_object()
+            .is_some_and(|v| !v.is_empty());
         if replacing.to.is_none() {
             if let Some(objects) = with(&replacing.from.values).await {
                 stages.push((diff::Because::Default, objects));
@@ -108,8 +112,10 @@ impl Planner<'_> {
             _ => diff::Because::Forced,
         };
         stages.push((last, rendered.to_vec()));
-        let stages: Vec<(diff::Because, &[Object])> =
-            stages.iter().map(|(because, objects)| (*because, &objects[..])).collect();
+        let stages: Vec<(diff::Because, &[Object])> = stages
+            .iter()
+            .map(|(because, objects)| (*because, &objects[..]))
+            .collect();
         let mut diff = diff::diff(
             &replacing.from.manifest,
             &stages,

@@ -62,9 +62,14 @@ pub(super) async fn roll(
     );
     let rolled = until_done(job, held, way, pace).await;
     let ours = held.lock.ours().await;
-    if ours && probe::remove_all(job.connection, &job.operation.id).await.is_err() {
+    if ours
+        && probe::remove_all(job.connection, &job.operation.id)
+            .await
+            .is_err()
+    {
         (job.tell)(&Event::Note(
-            "probe pods could not be removed; they end by themselves five minutes after they were made".into(),
+            "probe pods could not be removed; they end by themselves five minutes after they were made"
+                .into(),
         ));
     }
     rolled
@@ -141,7 +146,10 @@ async fn until_done(
                         return Err(slipped(Slipped::Lost));
                     }
                     if let Err(error) = delete(job.connection, pod).await {
-                        (job.tell)(&Event::Note(format!("pod {} could not be deleted: {error}", pod.name)));
+                        (job.tell)(&Event::Note(format!(
+                            "pod {} could not be deleted: {error}",
+                            pod.name
+                        )));
                     }
                 }
             }
@@ -193,7 +201,11 @@ impl Sight {
                 .into_iter()
                 .flat_map(|r| r.touched.iter().map(String::as_str))
                 .collect();
-            for node in seen.nodes.iter_mut().filter(|n| !touched.contains(n.name.as_str())) {
+            for node in seen
+                .nodes
+                .iter_mut()
+                .filter(|n| !touched.contains(n.name.as_str()))
+            {
                 node.pods.iter_mut().for_each(|pod| pod.outdated = false);
             }
         }
@@ -211,7 +223,9 @@ fn configured(facts: &Facts<'_>, way: &Way<'_>) -> Option<Timestamp> {
 /// The DaemonSets that are replaced node by node: those that the chart renders.
 fn rolled(way: &Way<'_>) -> Vec<(String, String)> {
     let cni = way.expected.cni;
-    let names = cni.and_then(|cni| cni.installing).map_or(&[][..], |i| i.strategies);
+    let names = cni
+        .and_then(|cni| cni.installing)
+        .map_or(&[][..], |i| i.strategies);
     let own = way.expected.daemon_sets.iter();
     own.filter(|(_, name)| names.iter().any(|(_, own)| own == name))
         .cloned()
@@ -256,7 +270,10 @@ fn settings(facts: &Facts<'_>, way: &Way<'_>, pace: Pace) -> Settings {
         .capture
         .daemon_sets
         .iter()
-        .filter(|w| all.iter().any(|(ns, name)| w.meta.namespace == **ns && w.meta.name == **name))
+        .filter(|w| {
+            all.iter()
+                .any(|(ns, name)| w.meta.namespace == **ns && w.meta.name == **name)
+        })
         .map(rollout::budget)
         .max();
     let nodes = facts.served_nodes().count();

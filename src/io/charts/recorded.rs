@@ -62,7 +62,10 @@ pub(super) fn packed(chart: &RecordedChart, source: &str) -> Result<Vec<u8>, Cha
         bytes.map_err(|_| bad(format!("{name} in the record is damaged")))
     };
     if let Some(schema) = chart.schema.as_deref().filter(|schema| !schema.is_empty()) {
-        files.insert("values.schema.json".into(), decoded("values.schema.json", schema)?);
+        files.insert(
+            "values.schema.json".into(),
+            decoded("values.schema.json", schema)?,
+        );
     }
     let all = chart.templates.iter().chain(&chart.files).flatten();
     for file in all {
