@@ -1,5 +1,7 @@
 //! What an interrupted change left: its journal, its chart and its values, put together again for `resume` and `abort`.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -13,7 +15,7 @@ use crate::{
         facts::{Asked, Facts},
         journal::{JournaledChart, Operation, Phase},
         manifest::Object,
-        plan::{Draft, Request, blocks, tree, values},
+        plan::{Draft, Request, assemble::SETTLE, blocks, tree, values},
     },
     io::{
         change::{
@@ -236,6 +238,12 @@ impl Interrupted {
             definitions,
             luggage,
         })
+    }
+
+    /// How long everything must hold in the end.
+    pub fn settle(&self) -> Duration {
+        let replaces = self.operation.replaces.as_ref();
+        replaces.map_or(SETTLE, |r| Duration::from_secs(r.settle_seconds))
     }
 
     /// What it replaces, in a few words: `1.19.6, revision 3`.

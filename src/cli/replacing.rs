@@ -74,10 +74,14 @@ impl Pacing {
                 .max_parallel
                 .unwrap_or_else(|| rollout::default_max_parallel(nodes)),
             soak_seconds: self.soak.as_secs(),
-            settle_seconds: self.settle.as_secs(),
             limit_seconds: 0,
             pause: self.pause,
         }
+    }
+
+    /// How long everything must hold in the end.
+    pub fn settle(&self) -> Duration {
+        self.settle
     }
 }
 

@@ -17,7 +17,6 @@ use crate::{
     core::{
         change::{Event, where_it_stands},
         facts::Asked,
-        plan::assemble::SETTLE,
     },
     io::{
         change::{self, Former, Job, planning::expected},
@@ -105,13 +104,13 @@ async fn aborted(
         chart: &kept.chart.path,
         version: &kept.recorded.chart.version,
         values: &kept.recorded.values,
-        expected: expected(&found.operation, found.cni, &kept.recorded.manifest, SETTLE),
+        expected: expected(&found.operation, found.cni, &kept.recorded.manifest, found.settle()),
     });
     let job = Job {
         connection: &found.connection,
         helm,
         target: &found.target,
-        expected: expected(&found.operation, found.cni, rendered, SETTLE),
+        expected: expected(&found.operation, found.cni, rendered, found.settle()),
         operation: found.operation.clone(),
         chart: parts.as_ref().map_or(Path::new(""), |p| &p.chart.path),
         definitions,

@@ -124,6 +124,7 @@ async fn rolled_back(
         namespace: &standing.namespace,
         first: standing.first(),
         pace: args.pacing.pace(nodes),
+        settle: args.pacing.settle(),
         hop: (1, 1),
         offered: &[],
         then: None,

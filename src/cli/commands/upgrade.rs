@@ -394,6 +394,7 @@ impl Means<'_> {
             namespace: named.namespace,
             first: named.first,
             pace: self.args.pacing.pace(nodes),
+            settle: self.args.pacing.settle(),
             hop: (at + 1, walk.hops.len()),
             offered: &walk.offered,
             then: self.args.to.as_deref().filter(|_| at + 1 < walk.hops.len()),
