@@ -106,6 +106,10 @@ pub struct Installing {
     pub minors: ((u64, u64), (u64, u64)),
     /// The values that this cluster needs.
     pub values: fn(&super::plan::values::Drafting<'_>) -> super::plan::values::Needed,
+    /// What the values of a release, as they would run, forbid or warn of in this cluster.
+    pub rules: fn(&super::plan::values::Drafting<'_>, &serde_json::Value) -> Vec<super::finding::Finding>,
+    /// What an upgrade or a rollback must know of it.
+    pub upgrading: &'static super::plan::upgrade::Rules,
     /// The pools that the user's own values name.
     pub named: fn(&serde_json::Value) -> super::plan::pool::Named,
     /// How it cuts its pools into blocks.

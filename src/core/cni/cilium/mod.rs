@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 pub mod install;
+mod upgrade;
 mod versions;
 
 use super::{Agent, BlockModel, Cni, Look, Network, PLAIN};
