@@ -24,6 +24,7 @@ use crate::{
         cluster,
         connection::Connection,
         helm::{Helm, Target},
+        recorded::{self, Kept},
     },
 };
 
@@ -210,18 +211,23 @@ impl Interrupted {
             findings: vec![],
         };
         let kubernetes = self.kubernetes.as_deref();
+        let upgrade = self.operation.replaces.is_some();
         let failed = |error: crate::io::helm::HelmError| Failure {
             message: error.to_string(),
             hint: error.hint(),
             outcome: Outcome::Failed,
         };
-        let rendered = render(helm, &chart, &draft(values.clone()), kubernetes)
+        let rendered = render(helm, &chart, &draft(values.clone()), kubernetes, upgrade)
             .await
             .map_err(failed)?;
         let mut definitions = vec![];
         for crds in crd_charts {
             let empty = draft(Value::Object(Map::new()));
-            definitions.extend(render(helm, crds, &empty, kubernetes).await.map_err(failed)?);
+            definitions.extend(
+                render(helm, crds, &empty, kubernetes, upgrade)
+                    .await
+                    .map_err(failed)?,
+            );
         }
         let luggage = luggage(&self.operation, &chart, crd_charts, values, user_values);
         Ok(Parts {
@@ -230,6 +236,22 @@ impl Interrupted {
             definitions,
             luggage,
         })
+    }
+
+    /// What it replaces, in a few words: `1.19.6, revision 3`.
+    pub fn before(&self) -> Option<String> {
+        let replaces = self.operation.replaces.as_ref()?;
+        let version = replaces.version.trim_start_matches('v');
+        Some(format!("{version}, revision {}", replaces.revision))
+    }
+
+    /// Where an upgrade or a rollback goes back to, from Helm's record; nothing on an install, or where it cannot be read.
+    pub async fn former(&self, charts: &Charts<'_>) -> Option<Kept> {
+        let replaces = self.operation.replaces.as_ref()?;
+        let (namespace, release) = (&self.operation.namespace, &self.operation.release);
+        recorded::read(&self.connection, charts, namespace, release, replaces.revision)
+            .await
+            .ok()
     }
 
     /// The CNI's name for people.

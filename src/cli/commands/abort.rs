@@ -20,7 +20,7 @@ use crate::{
         plan::assemble::SETTLE,
     },
     io::{
-        change::{self, Job, planning::expected},
+        change::{self, Former, Job, planning::expected},
         charts::Charts,
         helm::{Environment, Helm},
     },
@@ -95,10 +95,18 @@ async fn aborted(
         cni: found.name(),
         version: found.operation.chart.version.clone(),
         release: format!("{}/{}", found.operation.namespace, found.operation.release),
+        from: found.before(),
     };
     let asked = Asked::default();
     let watcher = Watcher::new(terminal, String::new(), std::time::Duration::ZERO);
     let tell = |event: &Event| watcher.see(event);
+    let kept = found.former(&charts).await;
+    let former = kept.as_ref().map(|kept| Former {
+        chart: &kept.chart.path,
+        version: &kept.recorded.chart.version,
+        values: &kept.recorded.values,
+        expected: expected(&found.operation, found.cni, &kept.recorded.manifest, SETTLE),
+    });
     let job = Job {
         connection: &found.connection,
         helm,
@@ -108,6 +116,7 @@ async fn aborted(
         chart: parts.as_ref().map_or(Path::new(""), |p| &p.chart.path),
         definitions,
         luggage: found.luggage.clone().unwrap_or_default(),
+        former,
         asked: &asked,
         stop: signals.stop(),
         tell: &tell,

@@ -20,7 +20,7 @@ use crate::{
         plan::assemble::SETTLE,
     },
     io::{
-        change::{self, Job, planning::expected},
+        change::{self, Former, Job, planning::expected},
         charts::{ChartSource, Charts},
         connection::parse_duration,
         helm::{Environment, Helm},
@@ -149,10 +149,18 @@ async fn resumed(
         cni: found.name(),
         version,
         release: format!("{}/{}", found.operation.namespace, found.operation.release),
+        from: found.before(),
     };
     let head = format!("{} {name}", progressive(found.operation.change));
     let watcher = Watcher::new(terminal, head, Duration::from_secs(found.operation.gate_seconds));
     let tell = |event: &Event| watcher.see(event);
+    let kept = found.former(&charts).await;
+    let former = kept.as_ref().map(|kept| Former {
+        chart: &kept.chart.path,
+        version: &kept.recorded.chart.version,
+        values: &kept.recorded.values,
+        expected: expected(&found.operation, found.cni, &kept.recorded.manifest, SETTLE),
+    });
     let job = Job {
         connection: &found.connection,
         helm,
@@ -162,6 +170,7 @@ async fn resumed(
         chart: &parts.chart.path,
         definitions: &parts.definitions,
         luggage: parts.luggage.clone(),
+        former,
         asked: &asked,
         stop: signals.stop(),
         tell: &tell,

@@ -10,7 +10,7 @@ use crate::{
     core::{
         codes::change::CHANGE_LOCKED,
         finding::{Finding, Subject},
-        journal::Phase,
+        journal::{Operation, Phase},
     },
     io::connection::Connection,
 };
@@ -70,11 +70,16 @@ impl Held {
 
     /// Writes down what begins now.
     pub async fn phase(&mut self, phase: Phase) -> Result<(), Slipped> {
+        self.note(|operation| operation.phase = phase).await
+    }
+
+    /// Writes down what `change` makes of the operation.
+    pub async fn note(&mut self, change: impl FnOnce(&mut Operation)) -> Result<(), Slipped> {
         if !self.lock.ours().await {
             return Err(Slipped::Lost);
         }
         if let Some(operation) = &mut self.book.journal.operation {
-            operation.phase = phase;
+            change(operation);
         }
         match self.book.write(&self.connection).await {
             Ok(()) => Ok(()),

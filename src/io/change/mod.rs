@@ -1,6 +1,7 @@
 //! Changing a cluster: lock, journal, steps, and the way back.
 
 mod apply;
+mod at_helm;
 mod back;
 mod held;
 mod identity;
@@ -9,6 +10,10 @@ mod kept;
 pub mod lock;
 pub mod planning;
 mod records;
+mod rendered;
+mod replace;
+mod replacing;
+mod roll;
 mod run;
 pub mod trial;
 mod tries;
@@ -16,4 +21,5 @@ mod watching;
 
 pub(super) use apply::FIELD_MANAGER;
 pub use identity::{random, who};
-pub use run::{ChangeError, Job, abort, begin, interrupted, resume};
+pub use replace::{at_ease, still};
+pub use run::{ChangeError, Former, Job, abort, begin, interrupted, resume};
