@@ -173,7 +173,8 @@ impl Track {
             return true;
         }
         if node.outdated() {
-            return !self.ailing && !(node.up() && node.reachable());
+            let well = node.up() && node.reachable();
+            return !(self.ailing || well);
         }
         rolls && !self.joined
     }
