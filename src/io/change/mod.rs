@@ -2,6 +2,7 @@
 
 mod apply;
 mod back;
+mod brought;
 mod held;
 mod identity;
 pub mod journal;

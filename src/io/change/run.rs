@@ -166,7 +166,7 @@ pub async fn begin(
         "lock",
         "take the lock, and see whether the cluster is still what was planned from",
     );
-    let mut held = match Held::take(job.connection, &job.operation.by).await? {
+    let mut held = match Held::take(job.connection, &job.operation.by, job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -215,7 +215,7 @@ pub async fn begin(
 /// Where it could not be gone on with; the journal stays.
 pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let mut held = match Held::take(job.connection, &super::who()).await? {
+    let mut held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -248,7 +248,7 @@ pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
 /// Where it could not be taken back; the journal stays.
 pub async fn abort(mut job: Job<'_>, uninstall: bool) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let held = match Held::take(job.connection, &super::who()).await? {
+    let held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -546,6 +546,7 @@ async fn complete(
 /// The newest revision, once no helm is at work on it: one that outlived its plugin is given time to end.
 async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
     let begun = Instant::now();
+    let mut told = false;
     loop {
         let newest = newest(job).await?;
         let pending = newest.as_ref().is_some_and(Revision::pending);
@@ -555,11 +556,14 @@ async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
         if !pending || !fresh || begun.elapsed() > OUTLIVED || job.stopping() {
             return Ok(newest);
         }
-        (job.tell)(&Event::Note(format!(
-            "helm's release is pending: waiting for the helm that an interrupted run may have left at work ({} s of {} s)",
-            begun.elapsed().as_secs(),
-            OUTLIVED.as_secs()
-        )));
+        if !told {
+            (job.tell)(&Event::Wait {
+                what: "helm's release is pending: waiting for the helm that an interrupted run may have left at work"
+                    .into(),
+                limit: OUTLIVED,
+            });
+            told = true;
+        }
         let mut stop = job.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
