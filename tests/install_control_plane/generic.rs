@@ -143,9 +143,11 @@ fn what_was_applied_by_hand_is_taken_over() {
         ran.expect(0, &["its objects become part of kube-system/cilium", "DONE"]);
         assert_eq!(story.helm(&["list", "-n", "kube-system", "-q"]).trim(), "cilium");
         assert_eq!(agents(&story), before, "no pod was replaced");
-        // That helm wrote its marks on cilium-config may be told as drift: which fields changed is not read.
         let said = story.status();
         assert_eq!((said.verdict(), said.exit), ("healthy", 0), "{}", said.table);
+        // Helm wrote its marks on cilium-config, and no other data: the agents run what is written there.
+        let warnings = said.findings(&["warning"]);
+        assert!(!warnings.contains(&"warning config-drift".to_owned()), "{warnings:?}");
         assert_eq!(said.json["cni"]["managedBy"], "helm");
     }
 }

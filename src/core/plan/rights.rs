@@ -458,7 +458,7 @@ mod tests {
         assert!(
             !rights
                 .iter()
-                .any(|r| r.contains("namespaces/") || r.contains("customresource"))
+                .any(|r| r.contains("namespaces/") || r == "create namespaces" || r.contains("customresource"))
         );
         assert!(!rights.iter().any(|r| r.starts_with("create pods")));
     }

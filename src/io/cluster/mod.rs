@@ -14,7 +14,7 @@ pub(in crate::io) mod release;
 pub mod rights;
 mod table;
 
-pub use for_change::read_for_change;
+pub use for_change::{has_definition, read_for_change};
 pub(super) use list::together;
 
 use std::{
