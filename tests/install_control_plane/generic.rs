@@ -61,8 +61,17 @@ fn a_manifest_goes_through_the_same_gates() {
             crate::clusters::Behaviour::ImagePull,
         );
         let ran = story.run(&["install", "--manifest", &file, "--yes", "--timeout", "10s"]);
-        // A CNI that nobody knows: its pods are not read in full, so that none ran cannot be told.
-        ran.expect(7, &["gate-timed-out", "NOT RECOVERED"]);
+        // A CNI that nobody knows: its pods are read as those of others are.
+        ran.expect(6, &["gate-timed-out", "cannot be pulled", "ROLLED BACK", "the cluster is as it was"]);
+        story.is_as_before(&before, &[]);
+
+        // One that ran, if only for a moment, stays: what it wrote on nodes would outlive it.
+        story.kubelet.set_everywhere(
+            crate::clusters::kubelet::Which::Image("small-cni".into()),
+            crate::clusters::Behaviour::CrashLoop { exit_code: 3 },
+        );
+        let ran = story.run(&["install", "--manifest", &file, "--yes", "--timeout", "20s"]);
+        ran.expect(7, &["gate-timed-out", "exit code 3", "its agents have run", "NOT RECOVERED"]);
         story.run(&["abort", "--uninstall", "--yes"]).expect(0, &[]);
         story.is_as_before(&before, &[]);
 

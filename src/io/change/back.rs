@@ -17,6 +17,7 @@ use super::{
     lock::Lock,
     run::{ChangeError, Job},
     tries::{self, Tries},
+    watching,
 };
 use crate::{
     core::{
@@ -44,7 +45,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whether an agent of this change ever ran; where that cannot be read, as if one had.
 pub async fn agents_ever_ran(job: &Job<'_>) -> bool {
-    match cluster::read(job.connection, job.asked, &|_, _, _| {}).await {
+    match watching::capture(job.connection, job.asked, &job.expected).await {
         Ok(capture) => gate::agents_ever_ran(&Facts::of(&capture, job.asked), &job.expected),
         Err(_) => true,
     }
