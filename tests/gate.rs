@@ -999,13 +999,22 @@ fn whether_an_agent_of_an_unknown_product_ever_ran() {
         pools: vec![],
         ..cilium()
     };
-    let container = |state: Value| json!({"name": "agent", "ready": false, "restartCount": 0, "state": state});
+    let container =
+        |state: Value| json!({"name": "agent", "ready": false, "restartCount": 0, "state": state});
     let waiting = container(json!({"waiting": {"reason": "ImagePullBackOff"}}));
     let none = |ready: Value| {
         let status = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [ready]}});
         Cluster::of("unknown-cni")
-            .with("DaemonSet", "netfabric-agent", json!({"status": {"numberReady": 0, "numberAvailable": 0}}))
-            .with("Pod", "netfabric-agent-*", json!({"status": {"containerStatuses": null}}))
+            .with(
+                "DaemonSet",
+                "netfabric-agent",
+                json!({"status": {"numberReady": 0, "numberAvailable": 0}}),
+            )
+            .with(
+                "Pod",
+                "netfabric-agent-*",
+                json!({"status": {"containerStatuses": null}}),
+            )
             .with("Pod", "netfabric-agent-*", status)
     };
     let ran = |cluster: &Cluster| {

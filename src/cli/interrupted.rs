@@ -67,9 +67,7 @@ impl Interrupted {
     pub async fn read(global: &Global) -> Result<Option<Interrupted>, Failure> {
         let flags = global.connection();
         let connection = Connection::open(&flags).await?;
-        let book = journal::read(&connection)
-            .await
-            .map_err(ChangeError::from)?;
+        let book = journal::read(&connection).await.map_err(ChangeError::from)?;
         let Some(operation) = book.journal.operation else {
             return Ok(None);
         };
@@ -217,7 +215,11 @@ impl Interrupted {
                 continue;
             }
             self.operation.defines.push(name.to_string());
-            if !of_cni(name) && cluster::has_definition(&self.connection, name).await.map_err(ChangeError::from)? {
+            if !of_cni(name)
+                && cluster::has_definition(&self.connection, name)
+                    .await
+                    .map_err(ChangeError::from)?
+            {
                 self.operation.before.crds.push(name.to_string());
             }
         }

@@ -62,7 +62,15 @@ fn a_manifest_goes_through_the_same_gates() {
         );
         let ran = story.run(&["install", "--manifest", &file, "--yes", "--timeout", "10s"]);
         // A CNI that nobody knows: its pods are read as those of others are.
-        ran.expect(6, &["gate-timed-out", "cannot be pulled", "ROLLED BACK", "the cluster is as it was"]);
+        ran.expect(
+            6,
+            &[
+                "gate-timed-out",
+                "cannot be pulled",
+                "ROLLED BACK",
+                "the cluster is as it was",
+            ],
+        );
         story.is_as_before(&before, &[]);
 
         // One that ran, if only for a moment, stays: what it wrote on nodes would outlive it.
@@ -71,7 +79,15 @@ fn a_manifest_goes_through_the_same_gates() {
             crate::clusters::Behaviour::CrashLoop { exit_code: 3 },
         );
         let ran = story.run(&["install", "--manifest", &file, "--yes", "--timeout", "20s"]);
-        ran.expect(7, &["gate-timed-out", "exit code 3", "its agents have run", "NOT RECOVERED"]);
+        ran.expect(
+            7,
+            &[
+                "gate-timed-out",
+                "exit code 3",
+                "its agents have run",
+                "NOT RECOVERED",
+            ],
+        );
         story.run(&["abort", "--uninstall", "--yes"]).expect(0, &[]);
         story.is_as_before(&before, &[]);
 
@@ -156,7 +172,10 @@ fn what_was_applied_by_hand_is_taken_over() {
         assert_eq!((said.verdict(), said.exit), ("healthy", 0), "{}", said.table);
         // Helm wrote its marks on cilium-config, and no other data: the agents run what is written there.
         let warnings = said.findings(&["warning"]);
-        assert!(!warnings.contains(&"warning config-drift".to_owned()), "{warnings:?}");
+        assert!(
+            !warnings.contains(&"warning config-drift".to_owned()),
+            "{warnings:?}"
+        );
         assert_eq!(said.json["cni"]["managedBy"], "helm");
     }
 }

@@ -94,7 +94,11 @@ fn what_an_operator_holds_goes_while_it_runs() {
             let ran = Ran::end(running);
             over.store(true, Ordering::Relaxed);
             let runs = operator.join().expect("the operator that is played");
-            assert!(runs, "its operator was there when it was needed:\n{}\n{}", ran.out, ran.err);
+            assert!(
+                runs,
+                "its operator was there when it was needed:\n{}\n{}",
+                ran.out, ran.err
+            );
             ran
         });
         ran.expect(6, &["gate-timed-out", "ROLLED BACK", "the cluster is as it was"]);
@@ -121,8 +125,15 @@ fn what_an_operator_does_not_let_go_is_named() {
         ],
     );
     let installation = story.plane.get(INSTALLATION).expect("it is still there");
-    assert_eq!(finalizers(&installation), 1, "nobody took it off: {installation:#}");
-    assert!(story.plane.get(OPERATOR).is_some(), "its operator can still do it");
+    assert_eq!(
+        finalizers(&installation),
+        1,
+        "nobody took it off: {installation:#}"
+    );
+    assert!(
+        story.plane.get(OPERATOR).is_some(),
+        "its operator can still do it"
+    );
     let_go(&story, ACCOUNT);
     let_go(&story, INSTALLATION);
     story
@@ -136,26 +147,50 @@ fn what_an_operator_does_not_let_go_is_named() {
 #[test]
 fn another_version_brings_its_definitions() {
     let Some(story) = without_images(4) else { return };
-    let ran = story.install(&["calico", "--version", "v3.31.3", "--timeout", "15s", "--no-rollback"]);
+    let ran = story.install(&[
+        "calico",
+        "--version",
+        "v3.31.3",
+        "--timeout",
+        "15s",
+        "--no-rollback",
+    ]);
     ran.expect(7, &["--no-rollback was given", "NOT RECOVERED"]);
     let installations = format!("{DEFINITIONS}/installations.operator.tigera.io");
     let managers = |path: &str| -> String {
         let definition = story.plane.get(path).unwrap_or_default();
         definition["metadata"]["managedFields"].to_string()
     };
-    assert!(!managers(&installations).contains("kubectl-byocni"), "helm made them");
+    assert!(
+        !managers(&installations).contains("kubectl-byocni"),
+        "helm made them"
+    );
     for number in 0..2 {
         story.kubelet.set(&node_name(number, 2), Behaviour::Healthy);
     }
     let charts = story.chart("");
     let writes = story.writes().len();
     story
-        .run(&["resume", "--version", "v3.32.1", "--repo", &charts, "--timeout", "3m", "--yes"])
+        .run(&[
+            "resume",
+            "--version",
+            "v3.32.1",
+            "--repo",
+            &charts,
+            "--timeout",
+            "3m",
+            "--yes",
+        ])
         .expect(0, &["apply-crds", "DONE"]);
     let managers = managers(&installations);
     assert!(managers.contains("kubectl-byocni"), "{managers}");
-    let only_there = story.plane.get(&format!("{DEFINITIONS}/istios.operator.tigera.io"));
-    assert!(only_there.is_some(), "a definition that the older version has not");
+    let only_there = story
+        .plane
+        .get(&format!("{DEFINITIONS}/istios.operator.tigera.io"));
+    assert!(
+        only_there.is_some(),
+        "a definition that the older version has not"
+    );
     let writes = &story.writes()[writes..];
     let applied = writes
         .iter()

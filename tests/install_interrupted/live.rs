@@ -25,7 +25,11 @@ fn in_a_terminal(stage: &Stage, arguments: &str) -> Option<String> {
     let mut script = Command::new("script");
     script.args(["-qec", line.as_str(), "/dev/null"]).env_clear();
     script.envs(plugin.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    script.envs([("TERM", "xterm-256color"), ("SHELL", "/bin/sh"), ("COLUMNS", "100")]);
+    script.envs([
+        ("TERM", "xterm-256color"),
+        ("SHELL", "/bin/sh"),
+        ("COLUMNS", "100"),
+    ]);
     let output = script.stdin(Stdio::null()).output().expect("script starts");
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -34,9 +38,9 @@ fn in_a_terminal(stage: &Stage, arguments: &str) -> Option<String> {
 fn plain(shown: &str) -> String {
     let mut plain = String::new();
     for (at, piece) in shown.split("\u{1b}[").enumerate() {
-        let colour = piece.split_once('m').filter(|(code, _)| {
-            at > 0 && code.chars().all(|c| c.is_ascii_digit() || c == ';')
-        });
+        let colour = piece
+            .split_once('m')
+            .filter(|(code, _)| at > 0 && code.chars().all(|c| c.is_ascii_digit() || c == ';'));
         match colour {
             Some((_, text)) => plain.push_str(text),
             None if at > 0 => plain.extend(["\u{1b}[", piece]),
@@ -53,7 +57,9 @@ fn clocks(shown: &str, of: &str) -> BTreeSet<u64> {
         let before = line.rsplit_once(", ")?.0;
         let time = before.rsplit(' ').next()?.strip_suffix('s')?;
         match time.split_once('m') {
-            Some((minutes, seconds)) => Some(minutes.parse::<u64>().ok()? * 60 + seconds.parse::<u64>().ok()?),
+            Some((minutes, seconds)) => {
+                Some(minutes.parse::<u64>().ok()? * 60 + seconds.parse::<u64>().ok()?)
+            }
             None => time.parse().ok(),
         }
     };
@@ -86,9 +92,17 @@ fn the_clock_goes_on_in_a_terminal() {
     assert!(longest >= 30 && !few, "{gate:?}\n{shown}");
     // Nothing is cleared as a whole before it is drawn again: that would flicker.
     let block = shown.split("gate: ").nth(1).unwrap_or_default();
-    assert!(!block.contains("\u{1b}[2J") && block.contains("\u{1b}[K"), "{shown}");
+    assert!(
+        !block.contains("\u{1b}[2J") && block.contains("\u{1b}[K"),
+        "{shown}"
+    );
     // The step that waited stays, with the time that it took.
-    let mut steps = shown.lines().filter(|line| line.contains("lock: take the lock over"));
+    let mut steps = shown
+        .lines()
+        .filter(|line| line.contains("lock: take the lock over"));
     let step = steps.next_back().unwrap_or_default();
-    assert!(step.trim_end().ends_with('s') && !step.contains("\u{1b}[K"), "{step}\n{shown}");
+    assert!(
+        step.trim_end().ends_with('s') && !step.contains("\u{1b}[K"),
+        "{step}\n{shown}"
+    );
 }

@@ -120,7 +120,11 @@ async fn resumed(
         Some(source) => {
             let chart = charts.fetch(&source, args.version.as_deref()).await?;
             let crd_charts = match found.cni.and_then(|cni| cni.installing) {
-                Some(installing) => charts.definitions(installing, &source, &chart.chart.version).await?,
+                Some(installing) => {
+                    charts
+                        .definitions(installing, &source, &chart.chart.version)
+                        .await?
+                }
                 None => None,
             };
             let crd_charts: Vec<_> = crd_charts.into_iter().collect();

@@ -226,7 +226,9 @@ fn changes_of_data(fields: Value) -> Vec<FieldTime> {
             for key in keys.into_iter().flat_map(|keys| keys.keys()) {
                 // The map itself is owned by whoever made it.
                 if key != "." {
-                    let first = by_key.entry(format!("{part} {key}")).or_insert_with(|| change.clone());
+                    let first = by_key
+                        .entry(format!("{part} {key}"))
+                        .or_insert_with(|| change.clone());
                     let earlier = change.time.is_some_and(|t| first.time.is_none_or(|f| t < f));
                     if earlier {
                         first.clone_from(&change);
@@ -511,7 +513,12 @@ mod tests {
             "data": {"debug": "false", "mtu": "0"},
         }));
         let fields = map.expect("a ConfigMap").meta.managed_fields;
-        let of = |f: &FieldTime| (f.manager.to_string(), f.time.map(|t| t.to_string()).unwrap_or_default());
+        let of = |f: &FieldTime| {
+            (
+                f.manager.to_string(),
+                f.time.map(|t| t.to_string()).unwrap_or_default(),
+            )
+        };
         fields.iter().map(of).collect()
     }
 
@@ -530,7 +537,10 @@ mod tests {
     fn who_changes_annotations_alone_changed_no_data() {
         let data = json!({"f:data": {".": {}, "f:debug": {}, "f:mtu": {}}});
         let marks = json!({"f:metadata": {"f:annotations": {"f:meta.helm.sh/release-name": {}}}});
-        let entries = json!([entry("kubectl-client-side-apply", EARLY, &data), entry("helm", LATE, &marks)]);
+        let entries = json!([
+            entry("kubectl-client-side-apply", EARLY, &data),
+            entry("helm", LATE, &marks)
+        ]);
         assert_eq!(changed(&entries), [at("kubectl-client-side-apply", EARLY)]);
     }
 

@@ -371,7 +371,7 @@ fn reason_in(message: &Text) -> Option<String> {
     let line = says(&["unknown flag", "unknown shorthand flag", "invalid argument"])
         .or_else(|| says(&["level=fatal", "\"level\":\"fatal\"", "panic:"]))
         .or_else(|| says(&["Error:", "level=error", "\"level\":\"error\""]))
-        .or_else(|| lines().last().map(str::to_string))?;
+        .or_else(|| lines().next_back().map(str::to_string))?;
     Some(Text::new(&line).line(160))
 }
 
@@ -423,7 +423,8 @@ mod tests {
 
     #[test]
     fn the_line_that_says_why_is_found_among_the_last_words() {
-        let usage = "Usage:\n  cilium-agent [flags]\n\nFlags:\n      --agent-health-port int   port (default 9879)\n";
+        let usage =
+            "Usage:\n  cilium-agent [flags]\n\nFlags:\n      --agent-health-port int   port (default 9879)\n";
         let cases = [
             (
                 format!("Error: unknown flag: --no-such\n{usage}"),
@@ -445,7 +446,11 @@ mod tests {
             ("one line".into(), "one line"),
         ];
         for (message, expected) in cases {
-            assert_eq!(reason_in(&Text::new(&message)).as_deref(), Some(expected), "{message}");
+            assert_eq!(
+                reason_in(&Text::new(&message)).as_deref(),
+                Some(expected),
+                "{message}"
+            );
         }
         assert_eq!(reason_in(&Text::new("\n \n")), None);
         let long = reason_in(&Text::new(&"x".repeat(500))).unwrap_or_default();
@@ -460,7 +465,10 @@ mod tests {
             message: "Error: unknown flag: --no-such\nUsage:\n  flanneld [flags]\n".into(),
             ..Terminated::default()
         };
-        assert_eq!(how_it_ended(&end), "exit code 1 (Error): Error: unknown flag: --no-such");
+        assert_eq!(
+            how_it_ended(&end),
+            "exit code 1 (Error): Error: unknown flag: --no-such"
+        );
         let silent = Terminated {
             exit_code: 137,
             reason: "OOMKilled".into(),

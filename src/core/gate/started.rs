@@ -71,7 +71,7 @@ fn has_unread(facts: &Facts<'_>, workload: &Workload) -> bool {
 
 fn full_pods<'f>(facts: &Facts<'f>, workload: &'f Workload) -> impl Iterator<Item = &'f Pod> {
     let own =
-        |pod: &&Pod| pod.meta.namespace == workload.meta.namespace && workload.selects(&pod.meta.labels);
+        move |pod: &&Pod| pod.meta.namespace == workload.meta.namespace && workload.selects(&pod.meta.labels);
     facts.capture.pods.iter().filter(own)
 }
 

@@ -184,7 +184,9 @@ fn back(rights: &mut BTreeSet<Right>, wanted: &Wanted<'_>) {
 /// and those that its operator makes. While an aggregated API does not answer the server leaves them Terminating, and
 /// only who may finalize them gets the cluster back as it was.
 fn ends_of_namespaces(rights: &mut BTreeSet<Right>, rendered: &[Object], wanted: &Wanted<'_>) {
-    let brought = rendered.iter().filter(|o| o.kind == "Namespace" && is_installed(o));
+    let brought = rendered
+        .iter()
+        .filter(|o| o.kind == "Namespace" && is_installed(o));
     let own = (!wanted.namespace_exists).then_some(wanted.namespace);
     let by_operator = wanted.cni.iter().flat_map(|cni| cni.made_in).copied();
     let made: BTreeSet<&str> = brought
@@ -456,9 +458,9 @@ mod tests {
             assert!(rights.iter().any(|r| r == right), "{right} in {rights:?}");
         }
         assert!(
-            !rights
-                .iter()
-                .any(|r| r.contains("namespaces/") || r == "create namespaces" || r.contains("customresource"))
+            !rights.iter().any(|r| r.contains("namespaces/")
+                || r == "create namespaces"
+                || r.contains("customresource"))
         );
         assert!(!rights.iter().any(|r| r.starts_with("create pods")));
     }

@@ -103,10 +103,7 @@ enum Observed {
     },
 }
 
-async fn observed(
-    connection: &Connection,
-    tell: &(dyn Fn(&Event) + Sync),
-) -> Result<Observed, RequestError> {
+async fn observed(connection: &Connection, tell: &(dyn Fn(&Event) + Sync)) -> Result<Observed, RequestError> {
     let Some(first) = kept::read::<Lease>(connection, Kind::Lease).await? else {
         return Ok(Observed::Free { version: None });
     };
@@ -121,7 +118,10 @@ async fn observed(
         .map_or(DURATION, Duration::from_secs)
         .min(Duration::from_secs(120));
     tell(&Event::Wait {
-        what: format!("the lock is that of {}: waiting whether it is renewed", holder.identity),
+        what: format!(
+            "the lock is that of {}: waiting whether it is renewed",
+            holder.identity
+        ),
         limit: duration,
     });
     let begun = Instant::now();

@@ -37,7 +37,10 @@ pub async fn read_brought(
         .collect();
     let mut more: Vec<Workload> = vec![];
     for namespace in unread {
-        let path = format!("/apis/apps/v1/namespaces/{}/deployments", super::escaped(namespace));
+        let path = format!(
+            "/apis/apps/v1/namespaces/{}/deployments",
+            super::escaped(namespace)
+        );
         let read = list::all(
             connection,
             &path,
@@ -57,24 +60,21 @@ pub async fn read_brought(
         .filter(|w| w.desired() < LARGE || w.ready() == 0)
         // Those of a known product, and cluster DNS, were read already.
         .filter(|w| {
-            let own =
-                |pod: &Pod| pod.meta.namespace == w.meta.namespace && w.selects(&pod.meta.labels);
+            let own = |pod: &Pod| pod.meta.namespace == w.meta.namespace && w.selects(&pod.meta.labels);
             !capture.pods.iter().any(own)
         });
     let reads = wanted.map(|workload| pods_of(connection, workload));
-    let pods: Vec<Pod> = list::together(reads).await.into_iter().flatten().flatten().collect();
+    let pods: Vec<Pod> = list::together(reads)
+        .await
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
     capture.pods.extend(pods);
     replace_rows(capture);
 }
 
 async fn pods_of(connection: &Connection, workload: &Workload) -> Result<Vec<Pod>, RequestError> {
     let path = pods_path(&workload.meta.namespace, &selector_of(workload));
-    list::all(
-        connection,
-        &path,
-        list::PODS_A_PAGE,
-        list::JSON,
-        Pod::trimmed,
-    )
-    .await
+    list::all(connection, &path, list::PODS_A_PAGE, list::JSON, Pod::trimmed).await
 }

@@ -147,7 +147,10 @@ fn a_step_says_what_it_waits_for_and_for_how_long() {
         step(&helm(), seconds(5), Some(&pending(12)), &style(80, false), 1).join("\n"),
         done(&helm(), seconds(14), &style(60, true)),
         plain(&helm()),
-        waited_for("the lock is that of ann@here: waiting whether it is renewed", seconds(15)),
+        waited_for(
+            "the lock is that of ann@here: waiting whether it is renewed",
+            seconds(15),
+        ),
     ];
     insta::with_settings!({omit_expression => true}, {
         insta::assert_snapshot!("step", all.join("\n\n"));
@@ -158,13 +161,29 @@ fn a_step_says_what_it_waits_for_and_for_how_long() {
 /// when it is over.
 #[test]
 fn clocks_go_on_between_two_looks() {
-    let at = |look: &Look, elapsed: u64| live(look, "installing", seconds(elapsed), seconds(900), &style(80, true), 0);
+    let at = |look: &Look, elapsed: u64| {
+        live(
+            look,
+            "installing",
+            seconds(elapsed),
+            seconds(900),
+            &style(80, true),
+            0,
+        )
+    };
     let waits = half_way();
-    assert!(at(&waits, 65)[0].contains("1m5s, at most 13m more"), "{:?}", at(&waits, 65));
+    assert!(
+        at(&waits, 65)[0].contains("1m5s, at most 13m more"),
+        "{:?}",
+        at(&waits, 65)
+    );
     assert!(at(&waits, 68)[0].contains("1m8s"), "{:?}", at(&waits, 68));
     let settling = done_look(12, State::Settling { left: seconds(18) }, 95);
     let lines = at(&settling, 98).join("\n");
-    assert!(lines.contains("1m38s, 15s more") && lines.contains("15s/30s"), "{lines}");
+    assert!(
+        lines.contains("1m38s, 15s more") && lines.contains("15s/30s"),
+        "{lines}"
+    );
     // What only a look can say is not said before it.
     let lines = at(&settling, 200).join("\n");
     assert!(lines.contains("29s/30s") && lines.contains("0s more"), "{lines}");
