@@ -1,5 +1,7 @@
 //! What is told of a change while it runs, and how it ended.
 
+use std::time::Duration;
+
 use super::{
     finding::Finding,
     gate::Look,
@@ -20,6 +22,13 @@ pub enum Event {
     Look(Box<Look>),
     /// Something on the side, in one line.
     Note(String),
+    /// What a step now waits for, and how long at most.
+    Wait {
+        /// In one line: `helm's release is pending`.
+        what: String,
+        /// From now on.
+        limit: Duration,
+    },
 }
 
 /// How a change ended.

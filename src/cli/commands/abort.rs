@@ -12,7 +12,7 @@ use crate::{
         interrupted::Interrupted,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         change::{Event, where_it_stands},
@@ -61,8 +61,7 @@ async fn aborted(
     terminal: &Terminal,
     signals: &Signals,
 ) -> Result<Outcome, Failure> {
-    terminal.fleeting("reading the journal …");
-    let read = Interrupted::read(global).await;
+    let read = awaited(terminal, "reading the journal …", Interrupted::read(global)).await;
     terminal.settle();
     let Some(found) = read? else {
         terminal.say("no change was interrupted here: there is nothing to abort");
@@ -120,7 +119,7 @@ async fn aborted(
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::abort(job, args.uninstall).await;
+    let ended = watcher.during(change::abort(job, args.uninstall)).await;
     watcher.end();
     let outcome = tell_end(&changed, &ended?, args.output, terminal)?;
     // What was asked for has been done: the change is gone.

@@ -12,7 +12,7 @@ use crate::{
         interrupted::Interrupted,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         change::{Event, where_it_stands},
@@ -84,8 +84,7 @@ async fn resumed(
 ) -> Result<Outcome, Failure> {
     let over = changing::user_values(&args.values, &args.set_json, &args.set, &args.set_string)?;
     let other_values = over.as_object().is_some_and(|values| !values.is_empty());
-    terminal.fleeting("reading the journal …");
-    let read = Interrupted::read(global).await;
+    let read = awaited(terminal, "reading the journal …", Interrupted::read(global)).await;
     terminal.settle();
     let Some(mut found) = read? else {
         terminal.say("no change was interrupted here: there is nothing to resume");
@@ -119,7 +118,16 @@ async fn resumed(
         }
         Some(source) => {
             let chart = charts.fetch(&source, args.version.as_deref()).await?;
-            found.parts_with(helm, chart, &[], &over, &asked).await?
+            let crd_charts = match found.cni.and_then(|cni| cni.installing) {
+                Some(installing) => {
+                    charts
+                        .definitions(installing, &source, &chart.chart.version)
+                        .await?
+                }
+                None => None,
+            };
+            let crd_charts: Vec<_> = crd_charts.into_iter().collect();
+            found.parts_with(helm, chart, &crd_charts, &over, &asked).await?
         }
         None if other_values => {
             let (chart, crd_charts, _) = found.kept(&charts)?;
@@ -174,7 +182,7 @@ async fn resumed(
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::resume(job).await;
+    let ended = watcher.during(change::resume(job)).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
 }

@@ -140,9 +140,8 @@ async fn rolled_back(
         replacing: Some(&replacing),
         live: Some(live(&opened, args.dry_run == Some(DryRun::Server))),
     };
-    terminal.fleeting("planning …");
     let planned = tokio::select! {
-        planned = planner.plan(&opened.capture) => planned,
+        planned = awaited(terminal, "planning …", planner.plan(&opened.capture)) => planned,
         () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
     };
     terminal.settle();

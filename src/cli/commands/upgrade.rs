@@ -163,9 +163,8 @@ async fn upgraded(
     let Some(opened) = opened(global, &asked, terminal, signals).await? else {
         return Ok(Outcome::Interrupted);
     };
-    terminal.fleeting("planning …");
     let planned = tokio::select! {
-        planned = means.planned(&opened, program) => planned,
+        planned = awaited(terminal, "planning …", means.planned(&opened, program)) => planned,
         () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
     };
     terminal.settle();

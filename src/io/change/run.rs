@@ -175,7 +175,7 @@ pub async fn begin(
         "lock",
         "take the lock, and see whether the cluster is still what was planned from",
     );
-    let mut held = match Held::take(job.connection, &job.operation.by).await? {
+    let mut held = match Held::take(job.connection, &job.operation.by, job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -224,7 +224,7 @@ pub async fn begin(
 /// Where it could not be gone on with; the journal stays.
 pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let mut held = match Held::take(job.connection, &super::who()).await? {
+    let mut held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -257,7 +257,7 @@ pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
 /// Where it could not be taken back; the journal stays.
 pub async fn abort(mut job: Job<'_>, uninstall: bool) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let held = match Held::take(job.connection, &super::who()).await? {
+    let held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };

@@ -8,13 +8,15 @@
 )]
 
 mod brief;
+mod brought;
 mod for_change;
 pub(super) mod list;
 pub(in crate::io) mod release;
 pub mod rights;
 mod table;
 
-pub use for_change::read_for_change;
+pub use brought::read_brought;
+pub use for_change::{has_definition, read_for_change};
 pub(super) use list::together;
 
 use std::{
