@@ -1,4 +1,5 @@
 //! What `upgrade` and `rollback` share: the release that stands, plans of one hop or several, and carrying them out.
+#![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
 
 use std::time::Duration;
 
@@ -394,7 +395,8 @@ pub async fn carry_out(
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::begin(job, async || hop.planner.moved(planned).await).await;
+    let still = async || hop.planner.moved(planned).await;
+    let ended = watcher.during(change::begin(job, still)).await;
     watcher.end();
     Ok((changed, ended?))
 }

@@ -17,6 +17,8 @@ pub enum Event {
         name: &'static str,
         /// In one line.
         does: String,
+        /// How long it may take, where that is another time than the gate's.
+        limit: Option<Duration>,
     },
     /// One look of the gate.
     Look(Box<Look>),

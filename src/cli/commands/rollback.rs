@@ -1,5 +1,4 @@
 //! `rollback`: back to a revision that was good, by the same plan, rollout and gate as an upgrade.
-#![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
 
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::{
         replacing::{Hop, Pacing, Standing, agreed, carry_out, drawn, live, of_plans, refused},
         signals::Signals,
         terminal::Terminal,
+        watching::awaited,
     },
     core::{
         code::Change,

@@ -1,5 +1,4 @@
 //! `upgrade`: another version, or other values, of the CNI that is there: hop by hop, node by node, behind gates.
-#![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,6 +16,7 @@ use crate::{
         },
         signals::Signals,
         terminal::Terminal,
+        watching::awaited,
     },
     core::{
         capture::Capture,

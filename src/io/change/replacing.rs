@@ -171,7 +171,7 @@ impl Planner<'_> {
             target: replacing.to.map(|to| to.revision),
             settle_seconds: replacing.settle.as_secs(),
             pace: by_us.then_some(replacing.pace),
-            restart: diff.is_some_and(|diff| restarts_by_hand(diff)),
+            restart: diff.is_some_and(restarts_by_hand),
             done: vec![],
             touched: vec![],
             back: None,

@@ -140,6 +140,7 @@ impl<'j> Job<'j> {
         (self.tell)(&Event::Step {
             name,
             does: does.into(),
+            limit: None,
         });
     }
 
