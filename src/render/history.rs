@@ -67,7 +67,7 @@ fn page(history: &History, wide: bool, style: &Style) -> String {
         Column::new("APP", 0, 7),
         Column::new("STATUS", 8, 10),
         Column::new("HEALTH", 5, 7),
-        Column::new("CHANGED", 4, 14),
+        Column::new("CHANGED", 4, 24),
         Column::names("BY", 1, 8),
     ];
     let shown = rows(history, wide);

@@ -109,18 +109,10 @@ fn settings(diff: &Diff, wide: bool, style: &Style) -> Vec<Vec<String>> {
             .iter()
             .map(|setting| cells(setting).iter().map(|cell| clean(cell, style)).collect())
             .collect();
-        // Nothing may be cut in the wide page: what would be stands below the table, on lines of its own.
-        let (short, long): (Vec<_>, Vec<_>) = rows
-            .into_iter()
-            .partition(|row| !wide || row.iter().all(|cell| width(cell) <= style.width / 4));
-        let (short, long) = match wide && !fits(&COLUMNS, &short, style) {
-            true => (vec![], [short, long].concat()),
-            false => (short, long),
-        };
-        if !short.is_empty() {
-            lines.extend(section(&COLUMNS, &short, style));
-        }
-        lines.extend(long.iter().flat_map(|row| paragraph(row, style)));
+        lines.extend(match wide {
+            true => whole(&COLUMNS, &rows, style),
+            false => section(&COLUMNS, &rows, style),
+        });
         if shown.len() < settings.len() {
             lines.push(more(settings.len() - shown.len(), "more setting", style));
         }
@@ -164,15 +156,38 @@ fn fits(columns: &[Column], rows: &[Vec<String>], style: &Style) -> bool {
     theme::margin(style) + all <= style.width + 2
 }
 
-/// One setting on lines of its own, whole: `key: before → after`, and whose it is.
+/// A table in which nothing is cut: rows with long cells stand below it, on lines of their own.
+fn whole(columns: &[Column], rows: &[Vec<String>], style: &Style) -> Vec<String> {
+    let parted = |limit: usize| -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+        let short = |row: &Vec<String>| row.iter().all(|cell| width(cell) <= limit);
+        rows.iter().cloned().partition(short)
+    };
+    let mut parts = (0..=style.width).rev().map(parted);
+    let (short, long) = parts
+        .find(|(short, _)| fits(columns, short, style))
+        .unwrap_or_else(|| (vec![], rows.to_vec()));
+    let mut lines = match short.is_empty() {
+        true => vec![],
+        false => section(columns, &short, style),
+    };
+    lines.extend(long.iter().flat_map(|row| paragraph(row, style)));
+    lines
+}
+
+/// One row on lines of its own, whole: `key: before → after`, where and whose it is.
 fn paragraph(row: &[String], style: &Style) -> Vec<String> {
-    let [key, before, after, whose] = row else {
+    let [key, before, after, more @ ..] = row else {
         return vec![];
     };
+    let more: Vec<&str> = more
+        .iter()
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+        .collect();
     let room = style.width.saturating_sub(theme::margin(style) + 4).max(1);
-    let behind = match whose.is_empty() {
+    let behind = match more.is_empty() {
         true => String::new(),
-        false => format!(" ({whose})"),
+        false => format!(" ({})", more.join("; ")),
     };
     let text = format!("{before} {} {after}{behind}", theme::arrow(style));
     let keys = wrap(key, room, room).into_iter();
@@ -282,7 +297,10 @@ fn images(diff: &Diff, wide: bool, style: &Style) -> Vec<String> {
         cells.iter().map(|cell| clean(cell, style)).collect()
     };
     let rows: Vec<Vec<String>> = diff.images.iter().map(row).collect();
-    section(&COLUMNS, &rows, style)
+    match wide {
+        true => whole(&COLUMNS, &rows, style),
+        false => section(&COLUMNS, &rows, style),
+    }
 }
 
 /// A restart in words: its place in the order, the workload, how many pods, why. What restarts with the agents has
