@@ -222,7 +222,7 @@ impl Case {
         capture
     }
 
-    fn request(&self) -> Request {
+    pub fn request(&self) -> Request {
         Request {
             change: self.change,
             cni: Some(self.cni),
