@@ -61,6 +61,8 @@ impl Held {
             }
             Err(error) => return Err(ChangeError::Lock(error)),
         };
+        // What follows is a change: it does not end because one read of many was lost.
+        connection.be_patient();
         match journal::read(connection).await {
             Ok(book) => Ok(Ok(Held {
                 connection: connection.clone(),
