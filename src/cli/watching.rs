@@ -154,7 +154,14 @@ impl<'w> Watcher<'w> {
         let lines = match (&shown.look, &shown.step) {
             (Some((look, at)), _) => {
                 let elapsed = look.elapsed + at.elapsed();
-                let mut lines = progress::live(look, &self.head, elapsed, shown.limit.unwrap_or(self.limit), style, shown.frame);
+                let mut lines = progress::live(
+                    look,
+                    &self.head,
+                    elapsed,
+                    shown.limit.unwrap_or(self.limit),
+                    style,
+                    shown.frame,
+                );
                 lines.extend(aside.map(|aside| progress::aside(&aside, style)));
                 lines
             }

@@ -238,7 +238,11 @@ fn scenario_52_the_same_chart_rendered_twice_is_no_difference() {
             };
             assert!(before.len() > 4, "{chart}");
             let diff = diff(&before, &[(Because::Default, &after)], namespace, Some(cni));
-            assert!(diff.is_empty() && diff.relabelled == 0, "{chart}: {}", told(&diff));
+            assert!(
+                diff.is_empty() && diff.relabelled == 0,
+                "{chart}: {}",
+                told(&diff)
+            );
             let secrets = !diff.not_compared.is_empty();
             assert_eq!(chart.starts_with("cilium"), secrets, "{chart}");
         }

@@ -103,7 +103,12 @@ async fn aborted(
         chart: &kept.chart.path,
         version: &kept.recorded.chart.version,
         values: &kept.recorded.values,
-        expected: expected(&found.operation, found.cni, &kept.recorded.manifest, found.settle()),
+        expected: expected(
+            &found.operation,
+            found.cni,
+            &kept.recorded.manifest,
+            found.settle(),
+        ),
     });
     let job = Job {
         connection: &found.connection,

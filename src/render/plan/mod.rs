@@ -70,7 +70,9 @@ fn title(plan: &Plan) -> String {
     let (Some(from), verb) = (&plan.from, verb(plan.change)) else {
         return assemble::title(plan);
     };
-    let to = plan.to_revision.map(|revision| format!(" of revision {revision}"));
+    let to = plan
+        .to_revision
+        .map(|revision| format!(" of revision {revision}"));
     let to = to.unwrap_or_default();
     match (installs(from), installs(&plan.chart)) {
         _ if plan.nothing_to_do => assemble::title(plan),
@@ -211,7 +213,9 @@ fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, 
         let text = format!("{number} of {of}: {} → {}", installs(from), installs(&plan.chart));
         rows.push(("Hop", text));
     }
-    let revision = plan.from_revision.map(|revision| format!(", revision {revision}"));
+    let revision = plan
+        .from_revision
+        .map(|revision| format!(", revision {revision}"));
     rows.push((
         "Release",
         format!(
