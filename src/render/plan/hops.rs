@@ -74,7 +74,7 @@ fn way(plans: &[Plan]) -> String {
 }
 
 /// Findings of a hop that none before it had, and all that were there before the first.
-fn new<'p>(plans: &'p [Plan], at: usize) -> Vec<&'p Finding> {
+fn new(plans: &[Plan], at: usize) -> Vec<&Finding> {
     let earlier: Vec<&Finding> = plans[..at]
         .iter()
         .flat_map(|plan| findings::parted(plan).0)
