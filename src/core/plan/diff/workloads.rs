@@ -28,7 +28,7 @@ struct Lasting<'a> {
 
 /// Fills in images, restarts and what nobody would read.
 pub fn fill(diff: &mut Diff, sides: &Sides<'_>, cni: Option<&'static Cni>) {
-    let new = sides.last();
+    let new = sides.target();
     let mut lasting: Vec<Lasting<'_>> = new
         .keys()
         .filter(|key| is_workload(key))
