@@ -57,6 +57,8 @@ impl<'w> Watcher<'w> {
 
     /// Does this, and lets the clock go on meanwhile.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        // On the heap: a change is large, and each layer above it would hold a place for it.
+        let work = Box::pin(work);
         if !self.terminal.stderr_live {
             return work.await;
         }
@@ -177,6 +179,8 @@ impl Note {
 
 /// Does this while a line of the terminal says so, with the time that it takes.
 pub async fn awaited<T>(terminal: &Terminal, what: &str, work: impl Future<Output = T>) -> T {
+    // On the heap: what is awaited here is large, and each layer above would hold a place for it.
+    let work = Box::pin(work);
     if !terminal.stderr_live {
         return work.await;
     }

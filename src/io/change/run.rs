@@ -304,7 +304,7 @@ async fn back_again(
             });
         }
     }
-    back::take(&job, held, because).await
+    Box::pin(back::take(&job, held, because)).await
 }
 
 /// From the operation's phase to the end.
@@ -595,7 +595,7 @@ async fn fall_back(
     } else if !first {
         "the release was there before"
     } else {
-        return back::take(job, held, because).await;
+        return Box::pin(back::take(job, held, because)).await;
     };
     held.leave().await;
     Ok(Ended::Stays {
