@@ -63,7 +63,7 @@ def main():
             font = braille if "\u2800" <= character <= "\u28ff" else bold if is_bold else regular
             pen.text(place, character, fill=colour, font=font)
     # Few colours are in it: a palette makes a tenth of the file.
-    picture.quantize(64).save(sys.argv[1], optimize=True)
+    picture.quantize(256).save(sys.argv[1], optimize=True)
 
 
 main()

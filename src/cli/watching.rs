@@ -77,6 +77,9 @@ impl<'w> Watcher<'w> {
                 };
                 if !self.terminal.stderr_live {
                     self.terminal.say(&progress::plain(&step));
+                } else if shown.frame == 0 {
+                    // Apart from the plan above it.
+                    self.terminal.say("");
                 }
                 shown.step = Some((step, Instant::now()));
             }
@@ -101,7 +104,8 @@ impl<'w> Watcher<'w> {
                 if shown.look.is_none() {
                     // The gate's own view goes on from here, and has a clock of its own.
                     if let (true, Some((step, _))) = (self.terminal.stderr_live, &shown.step) {
-                        self.terminal.say(&progress::plain(step));
+                        self.terminal
+                            .say(&progress::done(step, None, &self.terminal.style));
                     }
                     (shown.step, shown.note) = (None, None);
                 }
@@ -127,7 +131,7 @@ impl<'w> Watcher<'w> {
                 (Some(_), _) => self.terminal.leave_block(),
                 (None, Some((step, begun))) => {
                     self.terminal.block(&[]);
-                    let took = begun.elapsed();
+                    let took = Some(begun.elapsed());
                     self.terminal
                         .say(&progress::done(&step, took, &self.terminal.style));
                 }
