@@ -1,6 +1,6 @@
 //! What an interrupted change left: its journal, its chart and its values, put together again for `resume` and `abort`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ use crate::{
         facts::{Asked, Facts},
         journal::{JournaledChart, Operation, Phase},
         manifest::Object,
-        plan::{Draft, Request, blocks, tree, values},
+        plan::{Draft, Request, assemble::SETTLE, blocks, tree, values},
     },
     io::{
         change::{
@@ -28,6 +28,7 @@ use crate::{
         cluster,
         connection::Connection,
         helm::{Helm, Target},
+        recorded::{self, Kept},
     },
 };
 
@@ -244,18 +245,23 @@ impl Interrupted {
             findings: vec![],
         };
         let kubernetes = self.kubernetes.as_deref();
+        let upgrade = self.operation.replaces.is_some();
         let failed = |error: crate::io::helm::HelmError| Failure {
             message: error.to_string(),
             hint: error.hint(),
             outcome: Outcome::Failed,
         };
-        let rendered = render(helm, &chart, &draft(values.clone()), kubernetes)
+        let rendered = render(helm, &chart, &draft(values.clone()), kubernetes, upgrade)
             .await
             .map_err(failed)?;
         let mut definitions = vec![];
         for crds in crd_charts {
             let empty = draft(Value::Object(Map::new()));
-            definitions.extend(render(helm, crds, &empty, kubernetes).await.map_err(failed)?);
+            definitions.extend(
+                render(helm, crds, &empty, kubernetes, upgrade)
+                    .await
+                    .map_err(failed)?,
+            );
         }
         let luggage = luggage(&self.operation, &chart, crd_charts, values, user_values);
         Ok(Parts {
@@ -264,6 +270,28 @@ impl Interrupted {
             definitions,
             luggage,
         })
+    }
+
+    /// How long everything must hold in the end.
+    pub fn settle(&self) -> Duration {
+        let replaces = self.operation.replaces.as_ref();
+        replaces.map_or(SETTLE, |r| Duration::from_secs(r.settle_seconds))
+    }
+
+    /// What it replaces, in a few words: `1.19.6, revision 3`.
+    pub fn before(&self) -> Option<String> {
+        let replaces = self.operation.replaces.as_ref()?;
+        let version = replaces.version.trim_start_matches('v');
+        Some(format!("{version}, revision {}", replaces.revision))
+    }
+
+    /// Where an upgrade or a rollback goes back to, from Helm's record; nothing on an install, or where it cannot be read.
+    pub async fn former(&self, charts: &Charts<'_>) -> Option<Kept> {
+        let replaces = self.operation.replaces.as_ref()?;
+        let (namespace, release) = (&self.operation.namespace, &self.operation.release);
+        recorded::read(&self.connection, charts, namespace, release, replaces.revision)
+            .await
+            .ok()
     }
 
     /// The CNI's name for people.

@@ -23,6 +23,8 @@ const NOTED: Duration = Duration::from_secs(10);
 /// What was shown last.
 #[derive(Default)]
 struct Shown {
+    /// Of the step under way, where it is another than the gate's.
+    limit: Option<Duration>,
     step: Option<(Step, Instant)>,
     look: Option<(Look, Instant)>,
     note: Option<Note>,
@@ -69,8 +71,9 @@ impl<'w> Watcher<'w> {
     pub fn see(&self, event: &Event) {
         let mut shown = self.shown();
         match event {
-            Event::Step { name, does } => {
+            Event::Step { name, does, limit } => {
                 self.close(&mut shown);
+                shown.limit = *limit;
                 let step = Step {
                     name: (*name).to_string(),
                     does: does.clone(),
@@ -157,7 +160,14 @@ impl<'w> Watcher<'w> {
         let lines = match (&shown.look, &shown.step) {
             (Some((look, at)), _) => {
                 let elapsed = look.elapsed + at.elapsed();
-                let mut lines = progress::live(look, &self.head, elapsed, self.limit, style, shown.frame);
+                let mut lines = progress::live(
+                    look,
+                    &self.head,
+                    elapsed,
+                    shown.limit.unwrap_or(self.limit),
+                    style,
+                    shown.frame,
+                );
                 lines.extend(aside.map(|aside| progress::aside(&aside, style)));
                 lines
             }

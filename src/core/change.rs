@@ -13,10 +13,12 @@ use super::{
 pub enum Event {
     /// A step begins: its name as in the plan, and what it does.
     Step {
-        /// `lock`, `apply-crds`, `helm-install`, `gate`, `back`, `record`.
+        /// `lock`, `apply-crds`, `helm-install`, `helm-upgrade`, `rolling`, `gate`, `strategy`, `back`, `record`.
         name: &'static str,
         /// In one line.
         does: String,
+        /// How long it may take, where that is another time than the gate's.
+        limit: Option<Duration>,
     },
     /// One look of the gate.
     Look(Box<Look>),
@@ -48,12 +50,24 @@ pub enum Ended {
         /// How far it came.
         phase: Phase,
     },
+    /// It waits at a safe point for something outside that took too long; the journal says how to go on.
+    Paused {
+        /// What it waited for.
+        because: Finding,
+    },
+    /// The canaries are well and the user wanted to look at them; the journal says how to go on.
+    AtCanary {
+        /// The canaries' nodes.
+        canaries: Vec<String>,
+    },
     /// It failed and was taken back.
     Back {
         /// Why it failed.
         because: Finding,
         /// What could not be taken back, each in one line; empty where the cluster is as it was.
         left: Vec<String>,
+        /// What no way back undoes, each in one line.
+        stays: Vec<String>,
     },
     /// It failed and stays as it is.
     Stays {

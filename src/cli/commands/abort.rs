@@ -17,10 +17,9 @@ use crate::{
     core::{
         change::{Event, where_it_stands},
         facts::Asked,
-        plan::assemble::SETTLE,
     },
     io::{
-        change::{self, Job, planning::expected},
+        change::{self, Former, Job, planning::expected},
         charts::Charts,
         helm::{Environment, Helm},
     },
@@ -94,19 +93,33 @@ async fn aborted(
         cni: found.name(),
         version: found.operation.chart.version.clone(),
         release: format!("{}/{}", found.operation.namespace, found.operation.release),
+        from: found.before(),
     };
     let asked = Asked::default();
     let watcher = Watcher::new(terminal, String::new(), std::time::Duration::ZERO);
     let tell = |event: &Event| watcher.see(event);
+    let kept = found.former(&charts).await;
+    let former = kept.as_ref().map(|kept| Former {
+        chart: &kept.chart.path,
+        version: &kept.recorded.chart.version,
+        values: &kept.recorded.values,
+        expected: expected(
+            &found.operation,
+            found.cni,
+            &kept.recorded.manifest,
+            found.settle(),
+        ),
+    });
     let job = Job {
         connection: &found.connection,
         helm,
         target: &found.target,
-        expected: expected(&found.operation, found.cni, rendered, SETTLE),
+        expected: expected(&found.operation, found.cni, rendered, found.settle()),
         operation: found.operation.clone(),
         chart: parts.as_ref().map_or(Path::new(""), |p| &p.chart.path),
         definitions,
         luggage: found.luggage.clone().unwrap_or_default(),
+        former,
         asked: &asked,
         stop: signals.stop(),
         tell: &tell,

@@ -17,10 +17,9 @@ use crate::{
     core::{
         change::{Event, where_it_stands},
         facts::Asked,
-        plan::assemble::SETTLE,
     },
     io::{
-        change::{self, Job, planning::expected},
+        change::{self, Former, Job, planning::expected},
         charts::{ChartSource, Charts},
         connection::parse_duration,
         helm::{Environment, Helm},
@@ -157,19 +156,33 @@ async fn resumed(
         cni: found.name(),
         version,
         release: format!("{}/{}", found.operation.namespace, found.operation.release),
+        from: found.before(),
     };
     let head = format!("{} {name}", progressive(found.operation.change));
     let watcher = Watcher::new(terminal, head, Duration::from_secs(found.operation.gate_seconds));
     let tell = |event: &Event| watcher.see(event);
+    let kept = found.former(&charts).await;
+    let former = kept.as_ref().map(|kept| Former {
+        chart: &kept.chart.path,
+        version: &kept.recorded.chart.version,
+        values: &kept.recorded.values,
+        expected: expected(
+            &found.operation,
+            found.cni,
+            &kept.recorded.manifest,
+            found.settle(),
+        ),
+    });
     let job = Job {
         connection: &found.connection,
         helm,
         target: &found.target,
-        expected: expected(&found.operation, found.cni, &parts.rendered, SETTLE),
+        expected: expected(&found.operation, found.cni, &parts.rendered, found.settle()),
         operation: found.operation.clone(),
         chart: &parts.chart.path,
         definitions: &parts.definitions,
         luggage: parts.luggage.clone(),
+        former,
         asked: &asked,
         stop: signals.stop(),
         tell: &tell,

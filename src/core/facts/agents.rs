@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{NodeFacts, Ready, scheduling};
+use super::{NodeFacts, Ready, scheduling, templates::Newest};
 use crate::core::{
     capture::{
         Pod, Workload,
@@ -156,6 +156,15 @@ pub fn of<'a>(
             *place = pod;
         }
     }
+    let newest: Vec<(&Workload, Newest<'_>)> = workloads
+        .iter()
+        .map(|w| {
+            let own = pods
+                .iter()
+                .filter(|p| owner(p).is_some_and(|o| std::ptr::eq(o, *w)));
+            (*w, Newest::of(w, own))
+        })
+        .collect();
     let judge = |node: &NodeFacts<'a>| -> Option<AgentFacts<'a>> {
         let pod = by_node.get(node.name).copied();
         let meant = workloads
@@ -165,9 +174,6 @@ pub fn of<'a>(
             .and_then(owner)
             .or(meant.copied())
             .or(workloads.first().copied())?;
-        let generation = workload
-            .meta
-            .annotation("deprecated.daemonset.template.generation");
         let state = if node.is_virtual || (cni.linux_only && !node.linux) || node.ready == Ready::Lost {
             AgentState::NotAsked
         } else if !pods_known {
@@ -210,9 +216,9 @@ pub fn of<'a>(
                 .and_then(|c| image_version(&c.image))
                 .or_else(|| pod.and_then(|p| spec_version(cni, p))),
             started: pod.and_then(|p| configured_at(cni, p)),
-            outdated: pod.is_some_and(|p| match (generation, p.meta.label("pod-template-generation")) {
-                (Some(wanted), Some(own)) => wanted != own,
-                _ => false,
+            outdated: pod.is_some_and(|p| {
+                let own = newest.iter().find(|(w, _)| std::ptr::eq(*w, workload));
+                own.is_some_and(|(_, newest)| newest.outdates(p))
             }),
         })
     };

@@ -289,7 +289,7 @@ pub(super) fn operator(
 
 /// What a Deployment's replicas lack. A replica that finds no node is normal beside one that runs: two of an operator
 /// never share a node, and a cluster may have one (or one that is untainted).
-fn replicas_lack(facts: &Facts<'_>, workload: &Workload) -> Option<String> {
+pub(in crate::core) fn replicas_lack(facts: &Facts<'_>, workload: &Workload) -> Option<String> {
     if !workload.observed() {
         return Some("its controller has not seen the newest template yet".into());
     }

@@ -276,7 +276,7 @@ pub fn is_custom(object: &Object) -> bool {
 }
 
 /// Whether Kubernetes itself serves the group.
-fn built_in(group: &str) -> bool {
+pub(super) fn built_in(group: &str) -> bool {
     !group.contains('.') || (group.ends_with(".k8s.io") && !group.contains(".x-k8s.io"))
 }
 

@@ -105,7 +105,11 @@ pub async fn take(job: &Job<'_>, mut held: Held, because: Finding) -> Result<End
         // The journal stays: `abort` tries again.
         held.leave().await;
     }
-    Ok(Ended::Back { because, left })
+    Ok(Ended::Back {
+        because,
+        left,
+        stays: vec![],
+    })
 }
 
 /// Removes the release. Helm's own removal may be begun again where it broke off.

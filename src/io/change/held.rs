@@ -11,7 +11,7 @@ use crate::{
         change::Event,
         codes::change::CHANGE_LOCKED,
         finding::{Finding, Subject},
-        journal::Phase,
+        journal::{Operation, Phase},
     },
     io::connection::Connection,
 };
@@ -61,6 +61,8 @@ impl Held {
             }
             Err(error) => return Err(ChangeError::Lock(error)),
         };
+        // What follows is a change: it does not end because one read of many was lost.
+        connection.be_patient();
         match journal::read(connection).await {
             Ok(book) => Ok(Ok(Held {
                 connection: connection.clone(),
@@ -76,11 +78,16 @@ impl Held {
 
     /// Writes down what begins now.
     pub async fn phase(&mut self, phase: Phase) -> Result<(), Slipped> {
+        self.note(|operation| operation.phase = phase).await
+    }
+
+    /// Writes down what `change` makes of the operation.
+    pub async fn note(&mut self, change: impl FnOnce(&mut Operation)) -> Result<(), Slipped> {
         if !self.lock.ours().await {
             return Err(Slipped::Lost);
         }
         if let Some(operation) = &mut self.book.journal.operation {
-            operation.phase = phase;
+            change(operation);
         }
         match self.book.write(&self.connection).await {
             Ok(()) => Ok(()),

@@ -50,7 +50,7 @@ pub struct Watching<'w> {
 
 impl Watching<'_> {
     /// Looks until the gate says so. Probes are removed in every outcome.
-    pub async fn watch(mut self, lock: &Lock) -> Watched {
+    pub async fn watch(self, lock: &Lock) -> Watched {
         let watched = self.until_decided(lock).await;
         // After a failure nobody waits for an API server that is away: probes end by themselves.
         let ours = match &watched {
@@ -66,13 +66,19 @@ impl Watching<'_> {
         watched
     }
 
-    async fn until_decided(&mut self, lock: &Lock) -> Watched {
+    async fn until_decided(&self, lock: &Lock) -> Watched {
         let begun = Instant::now();
         let mut gate = Gate::new(self.expected.clone());
         let mut told = false;
+        let mut stop = self.stop.clone();
         loop {
             let looking = Instant::now();
-            let (look, probes) = self.look(&mut gate, begun).await;
+            // A look writes nothing, and may take minutes where the API server is silent: nobody waits for its end.
+            let (look, probes) = tokio::select! {
+                seen = self.look(&mut gate, begun) => seen,
+                () = lock.lost() => return Watched::Lost,
+                _ = stop.wait_for(|stop| *stop) => return Watched::Stopped,
+            };
             (self.tell)(&Event::Look(Box::new(look.clone())));
             match &look.state {
                 State::Passed => return Watched::Passed(Box::new(look)),
@@ -98,7 +104,7 @@ impl Watching<'_> {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = lock.lost() => return Watched::Lost,
-                _ = self.stop.wait_for(|stop| *stop) => return Watched::Stopped,
+                _ = stop.wait_for(|stop| *stop) => return Watched::Stopped,
             }
         }
     }

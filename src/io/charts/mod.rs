@@ -9,6 +9,7 @@ mod folder;
 mod ignore;
 mod index;
 mod manifest;
+mod recorded;
 mod source;
 mod values_file;
 
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub use error::ChartError;
 pub use manifest::read_manifest;
+pub use recorded::RecordedChart;
 pub use source::ChartSource;
 pub use values_file::read_values;
 
@@ -221,6 +223,14 @@ impl<'a> Charts<'a> {
     pub fn wrap_manifest(&self, name: &str, source: &str, text: &str) -> Result<Fetched, ChartError> {
         let archive = manifest::wrap(name, source, text)?;
         self.read(archive, source)
+    }
+
+    /// The chart of a release's record, as an archive again; `source` says which record.
+    ///
+    /// # Errors
+    /// [`ChartError::Bad`] where the record does not hold the whole chart.
+    pub fn recorded(&self, chart: &RecordedChart, source: &str) -> Result<Fetched, ChartError> {
+        self.read(recorded::packed(chart, source)?, source)
     }
 
     fn helm(&self, source: &ChartSource) -> Result<&'a Helm, ChartError> {
