@@ -20,14 +20,17 @@ COLOURS = {
 FONT = "DejaVuSansMono"
 
 
-def cells(line):
-    """The characters of a line, each with its colour and whether it is bold."""
+def cells(lines):
+    """The characters of each line, with their colours and whether they are bold. What is set goes on in the next line."""
     colour, bold, dim = PLAIN, False, False
-    for piece in re.split(r"(\x1b\[[0-9;:]*m)", line):
+    rows = [[]]
+    for piece in re.split(r"(\x1b\[[0-9;:]*m|\n)", "\n".join(lines)):
         code = re.fullmatch(r"\x1b\[([0-9;:]*)m", piece)
+        if piece == "\n":
+            rows.append([])
+            continue
         if not code:
-            for character in piece:
-                yield character, DIM if dim else colour, bold
+            rows[-1] += [(character, DIM if dim else colour, bold) for character in piece]
             continue
         for number in (int(n or 0) for n in re.split("[;:]", code[1])):
             if number == 0:
@@ -42,13 +45,14 @@ def cells(line):
                 colour = PLAIN
             elif number % 60 in COLOURS:
                 colour = COLOURS[number % 60]
+    return rows
 
 
 def main():
     lines = [line.rstrip("\n") for line in sys.stdin]
     while lines and not re.sub(r"\x1b\[[0-9;:]*m", "", lines[-1]).strip():
         lines.pop()
-    rows = [list(cells(line)) for line in lines]
+    rows = cells(lines)
     regular = ImageFont.truetype(f"{FONT}.ttf", SIZE)
     bold = ImageFont.truetype(f"{FONT}-Bold.ttf", SIZE)
     # Not in the font of fixed width: what turns while something goes on.
@@ -63,7 +67,7 @@ def main():
             font = braille if "\u2800" <= character <= "\u28ff" else bold if is_bold else regular
             pen.text(place, character, fill=colour, font=font)
     # Few colours are in it: a palette makes a tenth of the file.
-    picture.quantize(64).save(sys.argv[1], optimize=True)
+    picture.quantize(256).save(sys.argv[1], optimize=True)
 
 
 main()

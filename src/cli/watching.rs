@@ -59,6 +59,8 @@ impl<'w> Watcher<'w> {
 
     /// Does this, and lets the clock go on meanwhile.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        // On the heap: a change is large, and each layer above it would hold a place for it.
+        let work = Box::pin(work);
         if !self.terminal.stderr_live {
             return work.await;
         }
@@ -78,6 +80,9 @@ impl<'w> Watcher<'w> {
                 };
                 if !self.terminal.stderr_live {
                     self.terminal.say(&progress::plain(&step));
+                } else if shown.frame == 0 {
+                    // Apart from the plan above it.
+                    self.terminal.say("");
                 }
                 shown.step = Some((step, Instant::now()));
             }
@@ -102,7 +107,8 @@ impl<'w> Watcher<'w> {
                 if shown.look.is_none() {
                     // The gate's own view goes on from here, and has a clock of its own.
                     if let (true, Some((step, _))) = (self.terminal.stderr_live, &shown.step) {
-                        self.terminal.say(&progress::plain(step));
+                        self.terminal
+                            .say(&progress::done(step, None, &self.terminal.style));
                     }
                     (shown.step, shown.note) = (None, None);
                 }
@@ -128,7 +134,7 @@ impl<'w> Watcher<'w> {
                 (Some(_), _) => self.terminal.leave_block(),
                 (None, Some((step, begun))) => {
                     self.terminal.block(&[]);
-                    let took = begun.elapsed();
+                    let took = Some(begun.elapsed());
                     self.terminal
                         .say(&progress::done(&step, took, &self.terminal.style));
                 }
@@ -187,6 +193,8 @@ impl Note {
 
 /// Does this while a line of the terminal says so, with the time that it takes.
 pub async fn awaited<T>(terminal: &Terminal, what: &str, work: impl Future<Output = T>) -> T {
+    // On the heap: what is awaited here is large, and each layer above would hold a place for it.
+    let work = Box::pin(work);
     if !terminal.stderr_live {
         return work.await;
     }

@@ -71,11 +71,12 @@ pub fn step(
     lines
 }
 
-/// A step that is over, with the time that it took. It stays on the terminal, so nothing of it is cut off.
-pub fn done(step: &Step, took: Duration, style: &Style) -> String {
-    let line = Line::new().with(Tone::Plain, clean(&plain(step), style));
-    line.with(Tone::Dim, format!("  {}", clock(took)))
-        .paint_uncut(style)
+/// A step on a terminal that is drawn there no more, with the time that it took, where that is told. It stays, so nothing
+/// of it is cut off.
+pub fn done(step: &Step, took: Option<Duration>, style: &Style) -> String {
+    let line = Line::indented(style).with(Tone::Plain, clean(&plain(step), style));
+    let time = took.map(|took| format!("  {}", clock(took)));
+    line.with(Tone::Dim, time.unwrap_or_default()).paint_uncut(style)
 }
 
 /// The line of something on the side.

@@ -83,7 +83,7 @@ fn the_clock_goes_on_in_a_terminal() {
     };
     let shown = plain(&shown);
     assert!(shown.contains("DONE"), "{shown}");
-    let waited = clocks(&shown, "waiting whether it is renewed");
+    let waited = clocks(&shown, "still holds the lock");
     assert!(waited.len() >= 8, "of 15 s: {waited:?}\n{shown}");
     let gate = clocks(&shown, "installing Cilium");
     let longest = gate.last().copied().unwrap_or(0);

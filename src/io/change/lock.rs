@@ -118,10 +118,7 @@ async fn observed(connection: &Connection, tell: &(dyn Fn(&Event) + Sync)) -> Re
         .map_or(DURATION, Duration::from_secs)
         .min(Duration::from_secs(120));
     tell(&Event::Wait {
-        what: format!(
-            "the lock is that of {}: waiting whether it is renewed",
-            holder.identity
-        ),
+        what: format!("waiting whether {} still holds the lock", holder.identity),
         limit: duration,
     });
     let begun = Instant::now();

@@ -318,7 +318,7 @@ async fn back_again(
             });
         }
     }
-    back::take(&job, held, because).await
+    Box::pin(back::take(&job, held, because)).await
 }
 
 /// From the operation's phase to the end.
@@ -513,7 +513,7 @@ async fn fall_back(
     } else if !first {
         "the release was there before"
     } else {
-        return back::take(job, held, because).await;
+        return Box::pin(back::take(job, held, because)).await;
     };
     held.leave().await;
     Ok(Ended::Stays {

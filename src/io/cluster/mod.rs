@@ -66,6 +66,15 @@ pub async fn read(
     asked: &Asked,
     progress: Progress<'_>,
 ) -> Result<Capture, ReadError> {
+    // All of its reads at once are much for a stack, deep within a change.
+    Box::pin(read_all(connection, asked, progress)).await
+}
+
+async fn read_all(
+    connection: &Connection,
+    asked: &Asked,
+    progress: Progress<'_>,
+) -> Result<Capture, ReadError> {
     let reader = Reader {
         connection,
         progress,

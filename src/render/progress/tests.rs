@@ -145,12 +145,10 @@ fn a_step_says_what_it_waits_for_and_for_how_long() {
         drawn(100, Some(&pending(12))),
         drawn(60, Some(&pending(61))),
         step(&helm(), seconds(5), Some(&pending(12)), &style(80, false), 1).join("\n"),
-        done(&helm(), seconds(14), &style(60, true)),
+        done(&helm(), Some(seconds(14)), &style(60, true)),
+        done(&helm(), None, &style(60, true)),
         plain(&helm()),
-        waited_for(
-            "the lock is that of ann@here: waiting whether it is renewed",
-            seconds(15),
-        ),
+        waited_for("waiting whether ann@here still holds the lock", seconds(15)),
     ];
     insta::with_settings!({omit_expression => true}, {
         insta::assert_snapshot!("step", all.join("\n\n"));
