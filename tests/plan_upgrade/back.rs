@@ -38,7 +38,11 @@ fn one_minor_back_is_safe_and_what_stays_is_said() {
     let found = found(&case, &target);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].code.slug, "crds-stay");
-    assert!(found[0].message.contains("still those of 1.19.6"), "{}", found[0].message);
+    assert!(
+        found[0].message.contains("still those of 1.19.6"),
+        "{}",
+        found[0].message
+    );
     // Within a minor nothing stays.
     assert!(super::back::found(&case, &to("1.19.4", case.from.values.clone())).is_empty());
 }
@@ -48,9 +52,20 @@ fn more_than_one_minor_is_refused_with_the_way() {
     let case = running();
     let target = to("1.17.18", case.from.values.clone());
     let all = found(&case, &target);
-    let finding = all.iter().find(|f| f.code.slug == "rollback-unsafe").expect("unsafe");
-    assert!(finding.message.contains("more than one minor"), "{}", finding.message);
-    assert!(finding.fix.contains("a revision of 1.18 first"), "{}", finding.fix);
+    let finding = all
+        .iter()
+        .find(|f| f.code.slug == "rollback-unsafe")
+        .expect("unsafe");
+    assert!(
+        finding.message.contains("more than one minor"),
+        "{}",
+        finding.message
+    );
+    assert!(
+        finding.fix.contains("a revision of 1.18 first"),
+        "{}",
+        finding.fix
+    );
     // Also forward: a revision can be newer than what runs.
     let ahead = to("1.21.0", case.from.values.clone());
     assert_eq!(unsafe_because(&case, &ahead).len(), 1);
@@ -60,8 +75,16 @@ fn more_than_one_minor_is_refused_with_the_way() {
 fn another_mode_pool_size_or_encapsulation_is_refused() {
     let case = running();
     for (key, value, says) in [
-        ("ipam.operator.clusterPoolIPv4PodCIDRList", json!(["10.245.0.0/16"]), "the IPv4 pool"),
-        ("ipam.operator.clusterPoolIPv4MaskSize", json!(25), "the size of IPv4 blocks"),
+        (
+            "ipam.operator.clusterPoolIPv4PodCIDRList",
+            json!(["10.245.0.0/16"]),
+            "the IPv4 pool",
+        ),
+        (
+            "ipam.operator.clusterPoolIPv4MaskSize",
+            json!(25),
+            "the size of IPv4 blocks",
+        ),
         ("tunnelProtocol", json!("geneve"), "the encapsulation"),
         ("ipam.mode", json!("multi-pool"), "the IPAM mode"),
     ] {
@@ -89,7 +112,11 @@ fn a_pool_that_was_added_goes_unless_a_node_has_a_block_of_it() {
         json!(["10.244.0.0/16", "10.246.0.0/16"]),
     );
     let target = to("1.18.12", before);
-    assert!(unsafe_because(&case, &target).is_empty(), "{:?}", unsafe_because(&case, &target));
+    assert!(
+        unsafe_because(&case, &target).is_empty(),
+        "{:?}",
+        unsafe_because(&case, &target)
+    );
     let used = case.every(
         "CiliumNode",
         "aks-user",
@@ -106,11 +133,25 @@ fn a_feature_that_the_older_chart_does_not_have_is_switched_off_first() {
     let mut case = running().carried("ztunnel.enabled=true,resources.limits.cpu=2,other.depth=3");
     tree::set(&mut case.from.chart.values, "ztunnel", json!({"enabled": false}));
     tree::set(&mut case.from.chart.values, "other", json!({"depth": 1}));
-    let target = to("1.18.12", json!({"ipam": case.from.values["ipam"].clone(), "aksbyocni": {"enabled": true}}));
+    let target = to(
+        "1.18.12",
+        json!({"ipam": case.from.values["ipam"].clone(), "aksbyocni": {"enabled": true}}),
+    );
     let all = found(&case, &target);
-    let finding = all.iter().find(|f| f.code.slug == "rollback-unsafe").expect("unsafe");
-    assert!(finding.message.contains("ztunnel.enabled is on"), "{}", finding.message);
-    assert!(finding.fix.contains("--set ztunnel.enabled=false"), "{}", finding.fix);
+    let finding = all
+        .iter()
+        .find(|f| f.code.slug == "rollback-unsafe")
+        .expect("unsafe");
+    assert!(
+        finding.message.contains("ztunnel.enabled is on"),
+        "{}",
+        finding.message
+    );
+    assert!(
+        finding.fix.contains("--set ztunnel.enabled=false"),
+        "{}",
+        finding.fix
+    );
     assert_eq!(unsafe_because(&case, &target).len(), 1);
     // What the older revision says under another name is not lost.
     let mut renamed = Case::cilium("1.20.0", "1.20.0").carried("encryption.strictMode.egress.enabled=true");
@@ -123,8 +164,16 @@ fn a_feature_that_the_older_chart_does_not_have_is_switched_off_first() {
     tree::remove(&mut values, "encryption");
     tree::set(&mut values, "encryption.strictMode.enabled", json!(true));
     let mut target = to("1.19.6", values);
-    tree::set(&mut target.chart.values, "encryption.strictMode", json!({"enabled": false}));
-    assert!(unsafe_because(&renamed, &target).is_empty(), "{:?}", unsafe_because(&renamed, &target));
+    tree::set(
+        &mut target.chart.values,
+        "encryption.strictMode",
+        json!({"enabled": false}),
+    );
+    assert!(
+        unsafe_because(&renamed, &target).is_empty(),
+        "{:?}",
+        unsafe_because(&renamed, &target)
+    );
 }
 
 #[test]

@@ -12,7 +12,10 @@ use crate::{Case, archives};
 
 /// The newest chart of every minor of a name, oldest first.
 fn line(name: &str) -> Vec<Chart> {
-    let mut all: Vec<Chart> = archives::charts().into_iter().filter(|c| c.name == name).collect();
+    let mut all: Vec<Chart> = archives::charts()
+        .into_iter()
+        .filter(|c| c.name == name)
+        .collect();
     all.sort_by_key(|c| (minor_of(&c.version), c.version.clone()));
     all.dedup_by(|later, kept| {
         let same = minor_of(&later.version) == minor_of(&kept.version);
@@ -82,7 +85,10 @@ fn every_forbidden_change_is_seen_between_the_real_charts() {
     for pair in line("cilium").windows(2) {
         let case = || Case::cilium_of(pair[0].clone(), pair[1].clone()).first("1.16");
         for (set, slug) in [
-            ("ipam.operator.clusterPoolIPv4PodCIDRList={10.245.0.0/16}", "pool-element-changed"),
+            (
+                "ipam.operator.clusterPoolIPv4PodCIDRList={10.245.0.0/16}",
+                "pool-element-changed",
+            ),
             ("ipam.operator.clusterPoolIPv4MaskSize=26", "mask-size-change"),
             ("tunnelProtocol=geneve", "encapsulation-change"),
             ("cluster.id=4", "live-change-forbidden"),
@@ -98,7 +104,9 @@ fn every_forbidden_change_is_seen_between_the_real_charts() {
 fn scenario_15_and_16_with_the_real_charts() {
     for pair in line("cilium").windows(2) {
         let case = || Case::cilium_of(pair[0].clone(), pair[1].clone()).first("1.16");
-        let pool = case().set("ipam.operator.clusterPoolIPv4PodCIDR=10.244.0.0/16").draft();
+        let pool = case()
+            .set("ipam.operator.clusterPoolIPv4PodCIDR=10.244.0.0/16")
+            .draft();
         assert!(pool.blocking().contains(&"value-removed"), "{:?}", pool.all());
         let typo = case().set("aksByoCni.enabled=true").draft();
         assert_eq!(typo.blocking(), ["value-unknown"], "{:?}", typo.all());
@@ -112,8 +120,15 @@ fn what_is_said_to_be_renamed_is_renamed() {
     let line = line("cilium");
     let mut seen = 0;
     for row in CILIUM.installing.expect("installing").upgrading.moved {
-        for pair in line.windows(2).filter(|p| minor_of(&p[1].version) == Some(row.since)) {
-            assert!(tree::at(&pair[1].values, row.key).is_none(), "{} is there", row.key);
+        for pair in line
+            .windows(2)
+            .filter(|p| minor_of(&p[1].version) == Some(row.since))
+        {
+            assert!(
+                tree::at(&pair[1].values, row.key).is_none(),
+                "{} is there",
+                row.key
+            );
             let Some(old) = tree::at(&pair[0].values, row.key) else {
                 panic!("{} was not there in {}", row.key, pair[0].version)
             };
@@ -140,9 +155,19 @@ fn what_is_said_to_be_renamed_is_renamed() {
 fn what_is_said_of_defaults_is_so() {
     let line = line("cilium");
     for row in CILIUM.installing.expect("installing").upgrading.defaults {
-        for pair in line.windows(2).filter(|p| minor_of(&p[1].version) == Some(row.since)) {
-            let (old, new) = (tree::at(&pair[0].values, row.key), tree::at(&pair[1].values, row.key));
-            assert!(old.is_some() && new.is_some() && old != new, "{}: {old:?} {new:?}", row.key);
+        for pair in line
+            .windows(2)
+            .filter(|p| minor_of(&p[1].version) == Some(row.since))
+        {
+            let (old, new) = (
+                tree::at(&pair[0].values, row.key),
+                tree::at(&pair[1].values, row.key),
+            );
+            assert!(
+                old.is_some() && new.is_some() && old != new,
+                "{}: {old:?} {new:?}",
+                row.key
+            );
         }
     }
 }
@@ -152,7 +177,10 @@ fn ordinary_releases_of_calico_and_flannel_go_to_the_next_version_without_an_ala
     for pair in line("tigera-operator").windows(2) {
         quiet(&Case::calico_of(pair[0].clone(), pair[1].clone()));
     }
-    let mut flannel: Vec<Chart> = archives::charts().into_iter().filter(|c| c.name == "flannel").collect();
+    let mut flannel: Vec<Chart> = archives::charts()
+        .into_iter()
+        .filter(|c| c.name == "flannel")
+        .collect();
     flannel.sort_by_key(|c| c.version.clone());
     for pair in flannel.windows(2) {
         quiet(&Case::flannel_of(pair[0].clone(), pair[1].clone()));
@@ -166,7 +194,10 @@ fn every_rule_names_its_source_and_its_day() {
         let rows = rules.frozen.iter().map(|r| (r.source, r.read));
         let rows = rows.chain(rules.defaults.iter().map(|r| (r.source, r.read)));
         for (source, read) in rows.chain(rules.retired.iter().map(|r| (r.source, r.read))) {
-            assert!(source.starts_with("https://") && read.starts_with("20"), "{source} {read}");
+            assert!(
+                source.starts_with("https://") && read.starts_with("20"),
+                "{source} {read}"
+            );
         }
     }
 }

@@ -14,8 +14,16 @@ fn cilium() -> Case {
 fn what_agents_must_agree_on_does_not_change() {
     const LIST: &str = "ipam.operator.clusterPoolIPv4PodCIDRList";
     for (set, slug, says) in [
-        ("aksbyocni.enabled=false,ipam.mode=kubernetes", "ipam-mode-change", "from cluster-pool to kubernetes"),
-        ("ipam.mode=multi-pool", "ipam-mode-change", "from cluster-pool to multi-pool"),
+        (
+            "aksbyocni.enabled=false,ipam.mode=kubernetes",
+            "ipam-mode-change",
+            "from cluster-pool to kubernetes",
+        ),
+        (
+            "ipam.mode=multi-pool",
+            "ipam-mode-change",
+            "from cluster-pool to multi-pool",
+        ),
         (
             "ipam.operator.clusterPoolIPv4PodCIDRList={10.245.0.0/16}",
             "pool-element-changed",
@@ -31,19 +39,59 @@ fn what_agents_must_agree_on_does_not_change() {
             "pool-element-changed",
             "to 10.244.0.0/15",
         ),
-        ("ipam.operator.clusterPoolIPv4PodCIDRList=null", "pool-element-changed", "to none"),
-        ("ipam.operator.clusterPoolIPv4MaskSize=25", "mask-size-change", "from 24 to 25"),
-        ("aksbyocni.enabled=false,routingMode=native", "encapsulation-change", "from tunnel to native"),
-        ("tunnelProtocol=geneve", "encapsulation-change", "from vxlan to geneve"),
+        (
+            "ipam.operator.clusterPoolIPv4PodCIDRList=null",
+            "pool-element-changed",
+            "to none",
+        ),
+        (
+            "ipam.operator.clusterPoolIPv4MaskSize=25",
+            "mask-size-change",
+            "from 24 to 25",
+        ),
+        (
+            "aksbyocni.enabled=false,routingMode=native",
+            "encapsulation-change",
+            "from tunnel to native",
+        ),
+        (
+            "tunnelProtocol=geneve",
+            "encapsulation-change",
+            "from vxlan to geneve",
+        ),
         ("tunnelPort=8473", "encapsulation-change", "from 8472 to 8473"),
-        ("underlayProtocol=ipv6", "encapsulation-change", "from ipv4 to ipv6"),
-        ("cluster.name=other", "live-change-forbidden", "from default to other"),
+        (
+            "underlayProtocol=ipv6",
+            "encapsulation-change",
+            "from ipv4 to ipv6",
+        ),
+        (
+            "cluster.name=other",
+            "live-change-forbidden",
+            "from default to other",
+        ),
         ("cluster.id=7", "live-change-forbidden", "from 0 to 7"),
-        ("identityAllocationMode=kvstore", "live-change-forbidden", "from crd to kvstore"),
-        ("ipv4.enabled=false", "live-change-forbidden", "from true to false"),
+        (
+            "identityAllocationMode=kvstore",
+            "live-change-forbidden",
+            "from crd to kvstore",
+        ),
+        (
+            "ipv4.enabled=false",
+            "live-change-forbidden",
+            "from true to false",
+        ),
         ("ipv6.enabled=true", "live-change-forbidden", "from false to true"),
-        ("bpf.datapathMode=netkit", "live-change-forbidden", "from veth to netkit"),
-        ("encryption.enabled=true,encryption.type=wireguard", "live-change-forbidden", "from none to wireguard"),
+        (
+            "bpf.datapathMode=netkit",
+            "live-change-forbidden",
+            "from veth to netkit",
+        ),
+        (
+            "encryption.enabled=true,encryption.type=wireguard",
+            "live-change-forbidden",
+            "from none to wireguard",
+        ),
         (
             "kubeProxyReplacement=true,k8sServiceHost=network-abc.hcp.westeurope.azmk8s.io",
             "live-change-forbidden",
@@ -54,11 +102,20 @@ fn what_agents_must_agree_on_does_not_change() {
         assert!(draft.blocking().contains(&slug), "{set}: {:?}", draft.all());
         let (message, fix) = draft.said(slug);
         assert!(message.contains(says), "{set}: {message}");
-        assert!(fix.starts_with("leave out ") || set.contains("encryption"), "{set}: {fix}");
+        assert!(
+            fix.starts_with("leave out ") || set.contains("encryption"),
+            "{set}: {fix}"
+        );
     }
     // Adding at the end is possible, and the new pool is planned.
-    let more = cilium().set(&format!("{LIST}={{10.244.0.0/16,10.246.0.0/16}}")).draft();
-    assert!(!more.slugs().contains(&"pool-element-changed"), "{:?}", more.all());
+    let more = cilium()
+        .set(&format!("{LIST}={{10.244.0.0/16,10.246.0.0/16}}"))
+        .draft();
+    assert!(
+        !more.slugs().contains(&"pool-element-changed"),
+        "{:?}",
+        more.all()
+    );
     assert_eq!(more.0.pools.len(), 2);
 }
 
@@ -88,8 +145,13 @@ fn what_means_the_same_raises_no_alarm() {
         assert!(raised.is_empty(), "{set}: {:?}", draft.all());
     }
     // Up to 1.18 aksbyocni wrote cluster-pool whatever the mode said: multi-pool is a change only then.
-    let case = Case::cilium("1.18.12", "1.19.6").carried("ipam.mode=multi-pool").draft();
-    assert_eq!(case.said("ipam-mode-change").0.split(':').next(), Some("the IPAM mode (ipam.mode) would change from cluster-pool to multi-pool"));
+    let case = Case::cilium("1.18.12", "1.19.6")
+        .carried("ipam.mode=multi-pool")
+        .draft();
+    assert_eq!(
+        case.said("ipam-mode-change").0.split(':').next(),
+        Some("the IPAM mode (ipam.mode) would change from cluster-pool to multi-pool")
+    );
 }
 
 #[test]
@@ -98,7 +160,10 @@ fn the_fix_names_what_keeps_the_old_value() {
     tree::set(&mut case.chart.values, "tunnelProtocol", json!("geneve"));
     let draft = case.draft();
     let (_, fix) = draft.said("encapsulation-change");
-    assert!(fix.starts_with("kubectl byocni upgrade --set-json 'tunnelProtocol="), "{fix}");
+    assert!(
+        fix.starts_with("kubectl byocni upgrade --set-json 'tunnelProtocol="),
+        "{fix}"
+    );
 }
 
 #[test]
@@ -106,9 +171,16 @@ fn calicos_pools_are_repeated() {
     let case = || Case::calico_of(small::calico("v3.31.3"), small::calico("v3.32.1"));
     let draft = case().draft();
     assert!(draft.blocking().is_empty(), "{:?}", draft.all());
-    assert_eq!((draft.0.pools[0].to_string(), draft.0.masks.clone()), ("10.244.0.0/16".into(), vec![26]));
+    assert_eq!(
+        (draft.0.pools[0].to_string(), draft.0.masks.clone()),
+        ("10.244.0.0/16".into(), vec![26])
+    );
     const POOL: &str = r#""natOutgoing": "Enabled", "nodeSelector": "all()""#;
-    let pools = |text: &str| case().set_json(&format!("installation.calicoNetwork.ipPools=[{text}]")).draft();
+    let pools = |text: &str| {
+        case()
+            .set_json(&format!("installation.calicoNetwork.ipPools=[{text}]"))
+            .draft()
+    };
     let old = format!(r#"{{"cidr": "10.244.0.0/16", "blockSize": 26, "encapsulation": "VXLAN", {POOL}}}"#);
     let other = old.replace("10.244", "10.245");
     for (text, slug) in [
@@ -131,16 +203,35 @@ fn calicos_pools_are_repeated() {
         let draft = case().set(set).draft();
         assert!(draft.blocking().contains(&slug), "{set}: {:?}", draft.all());
     }
-    assert!(case().set("installation.cni.ipam.type=Calico").draft().blocking().is_empty());
+    assert!(
+        case()
+            .set("installation.cni.ipam.type=Calico")
+            .draft()
+            .blocking()
+            .is_empty()
+    );
     // A release that names no pool: the operator made one, and naming that one is no change.
     let mut bare = case();
     tree::remove(&mut bare.from.values, "installation.calicoNetwork.ipPools");
     let draft = bare.draft();
     assert_eq!(draft.0.pools[0].to_string(), "10.244.0.0/16", "{:?}", draft.all());
-    let named = bare.clone().set_json(&format!("installation.calicoNetwork.ipPools=[{old}]")).draft();
-    assert!(!named.slugs().contains(&"pool-element-changed"), "{:?}", named.all());
-    let another = bare.set_json(&format!("installation.calicoNetwork.ipPools=[{other}]")).draft();
-    assert!(another.blocking().contains(&"pool-element-changed"), "{:?}", another.all());
+    let named = bare
+        .clone()
+        .set_json(&format!("installation.calicoNetwork.ipPools=[{old}]"))
+        .draft();
+    assert!(
+        !named.slugs().contains(&"pool-element-changed"),
+        "{:?}",
+        named.all()
+    );
+    let another = bare
+        .set_json(&format!("installation.calicoNetwork.ipPools=[{other}]"))
+        .draft();
+    assert!(
+        another.blocking().contains(&"pool-element-changed"),
+        "{:?}",
+        another.all()
+    );
 }
 
 #[test]
@@ -150,7 +241,10 @@ fn flannels_network_and_backend_are_repeated() {
     let case = || Case::flannel_of(older.clone(), small::flannel());
     let draft = case().draft();
     assert!(draft.blocking().is_empty(), "{:?}", draft.all());
-    assert_eq!((draft.0.pools[0].to_string(), draft.0.masks.clone()), ("10.244.0.0/16".into(), vec![24]));
+    assert_eq!(
+        (draft.0.pools[0].to_string(), draft.0.masks.clone()),
+        ("10.244.0.0/16".into(), vec![24])
+    );
     for (set, slug) in [
         ("podCidr=10.42.0.0/16", "pool-element-changed"),
         ("podCidr=null", "pool-element-changed"),
@@ -162,12 +256,23 @@ fn flannels_network_and_backend_are_repeated() {
         let draft = case().set(set).draft();
         assert!(draft.blocking().contains(&slug), "{set}: {:?}", draft.all());
     }
-    assert!(case().set("flannel.backend=vxlan,podCidr=10.244.0.0/16").draft().blocking().is_empty());
+    assert!(
+        case()
+            .set("flannel.backend=vxlan,podCidr=10.244.0.0/16")
+            .draft()
+            .blocking()
+            .is_empty()
+    );
     // A cluster of another network than the chart's default, whose release does not repeat it.
     let mut lost = case();
     lost.from.values = json!({});
-    for object in lost.objects.iter_mut().filter(|o| o["metadata"]["name"] == "kube-flannel-cfg") {
-        object["data"]["net-conf.json"] = r#"{"Network": "10.42.0.0/16", "Backend": {"Type": "vxlan"}}"#.into();
+    for object in lost
+        .objects
+        .iter_mut()
+        .filter(|o| o["metadata"]["name"] == "kube-flannel-cfg")
+    {
+        object["data"]["net-conf.json"] =
+            r#"{"Network": "10.42.0.0/16", "Backend": {"Type": "vxlan"}}"#.into();
     }
     let draft = lost.draft();
     let (message, _) = draft.said("pool-element-changed");

@@ -27,8 +27,19 @@ fn offers(versions: &[&str]) -> Vec<Offered> {
 
 /// What Cilium's repository has, cut down.
 const CILIUM_OFFERS: &[&str] = &[
-    "1.15.19", "1.16.18", "1.16.19", "1.17.17", "1.17.18", "1.18.3", "1.18.11", "1.18.12", "1.19.4", "1.19.6", "1.20.0",
-    "1.21.0-pre.0", "1.21.1",
+    "1.15.19",
+    "1.16.18",
+    "1.16.19",
+    "1.17.17",
+    "1.17.18",
+    "1.18.3",
+    "1.18.11",
+    "1.18.12",
+    "1.19.4",
+    "1.19.6",
+    "1.20.0",
+    "1.21.0-pre.0",
+    "1.21.1",
 ];
 
 fn way(
@@ -72,21 +83,31 @@ fn without_a_goal_the_newest_patch_of_the_minor_is_gone_to() {
     // A patch that a mirror does not have yet.
     assert_eq!(cilium("1.18.13", Goal::NewestPatch), Ok(vec![]));
     // Out of a pre-release too.
-    assert_eq!(cilium("1.20.0-rc.1", Goal::NewestPatch), Ok(vec!["1.20.0".into()]));
+    assert_eq!(
+        cilium("1.20.0-rc.1", Goal::NewestPatch),
+        Ok(vec!["1.20.0".into()])
+    );
 }
 
 #[test]
 fn every_minor_on_the_way_is_walked() {
     let all = ["1.16.19", "1.17.18", "1.18.12", "1.19.6", "1.20.0"];
     for goal in ["1.20", "1.20.0", "v1.20.0", " 1.20 "] {
-        assert_eq!(cilium("1.16.18", to(goal)), Ok(all.map(String::from).to_vec()), "{goal}");
+        assert_eq!(
+            cilium("1.16.18", to(goal)),
+            Ok(all.map(String::from).to_vec()),
+            "{goal}"
+        );
     }
     assert_eq!(cilium("1.18.12", to("1.19.4")), Ok(vec!["1.19.4".into()]));
     assert_eq!(cilium("1.18.3", to("1.18.11")), Ok(vec!["1.18.11".into()]));
     assert_eq!(cilium("1.20.0", to("1.20")), Ok(vec![]));
     assert_eq!(cilium("1.20.0", to("v1.20.0")), Ok(vec![]));
     let hops = way(&any(), Some(&CILIUM), CILIUM_OFFERS, "1.17.17", &to("1.19")).expect("a way");
-    let told: Vec<String> = hops.iter().map(|h| format!("{}-{}: {}", h.from, h.to, h.why)).collect();
+    let told: Vec<String> = hops
+        .iter()
+        .map(|h| format!("{}-{}: {}", h.from, h.to, h.why))
+        .collect();
     assert_eq!(
         told,
         [
@@ -130,7 +151,11 @@ fn scenario_14_the_newest_patch_comes_first() {
     let plan = case.plan();
     let finding = plan.findings.iter().find(|f| f.code.slug == "patch-first");
     let finding = finding.expect("a warning");
-    assert!(finding.message.contains("take 1.18.12 before 1.19.6"), "{}", finding.message);
+    assert!(
+        finding.message.contains("take 1.18.12 before 1.19.6"),
+        "{}",
+        finding.message
+    );
     assert!(!plan.blocked(), "{:?}", plan.blocked_by);
     let capture = case.capture();
     let asked = Asked::default();
@@ -169,12 +194,18 @@ fn what_is_not_offered_or_not_stable_is_refused() {
     let finding = way(&any(), Some(&CILIUM), &gap, "1.17.18", &to("1.19")).expect_err("a gap");
     assert_eq!(finding.code.slug, "version-unknown");
     assert!(
-        finding.message.contains("no stable Cilium 1.18, which lies on the way from 1.17.18 to 1.19.6"),
+        finding
+            .message
+            .contains("no stable Cilium 1.18, which lies on the way from 1.17.18 to 1.19.6"),
         "{}",
         finding.message
     );
     let finding = way(&any(), Some(&CILIUM), &[], "1.17.18", &to("1.19")).expect_err("nothing");
-    assert!(finding.message.contains("no stable version"), "{}", finding.message);
+    assert!(
+        finding.message.contains("no stable version"),
+        "{}",
+        finding.message
+    );
     let finding = way(&any(), Some(&CILIUM), CILIUM_OFFERS, "main", &to("1.19")).expect_err("no version");
     assert_eq!(finding.code.slug, "version-unknown");
 }
@@ -204,19 +235,24 @@ fn every_hop_suits_the_cluster() {
         "aks-user",
         json!({"status": {"nodeInfo": {"kernelVersion": "5.4.0-1111-azure"}}}),
     );
-    let finding = way(&case, Some(&CILIUM), CILIUM_OFFERS, "1.17.17", &to("1.18")).expect_err("an old kernel");
+    let finding =
+        way(&case, Some(&CILIUM), CILIUM_OFFERS, "1.17.17", &to("1.18")).expect_err("an old kernel");
     assert_eq!(finding.code.slug, "version-unsuitable");
-    assert!(finding.message.contains("needs a kernel of 5.10"), "{}", finding.message);
-    let hops = way(&case, Some(&CILIUM), CILIUM_OFFERS, "1.17.17", &Goal::NewestPatch).expect("a patch");
-    assert_eq!(hops.len(), 1);
+    assert!(
+        finding.message.contains("needs a kernel of 5.10"),
+        "{}",
+        finding.message
+    );
+    let patch = way(&case, Some(&CILIUM), CILIUM_OFFERS, "1.17.17", &Goal::NewestPatch).expect("a patch");
+    assert_eq!(patch.len(), 1);
     let mut offered = offers(CILIUM_OFFERS);
     for one in offered.iter_mut().filter(|o| o.version == "1.19.6") {
         one.kube_version = Some(">= 1.99.0-0".into());
     }
     let (capture, asked) = (any().capture(), Asked::default());
     let facts = Facts::of(&capture, &asked);
-    let hops = hops(&offered, Some(&CILIUM), "1.18.12", &to("1.19"), &facts).expect("another patch");
-    assert_eq!(hops[0].to, "1.19.4");
+    let other = hops(&offered, Some(&CILIUM), "1.18.12", &to("1.19"), &facts).expect("another patch");
+    assert_eq!(other[0].to, "1.19.4");
 }
 
 #[test]
@@ -251,9 +287,18 @@ fn others_go_by_the_same_data() {
     // A chart of the user's has no minors to walk.
     let own = ["1.0.0", "1.0.5", "4.2.0"];
     assert_eq!(go(None, &own, "1.0.0", to("4.2.0")), Ok(vec!["4.2.0".into()]));
-    assert_eq!(go(None, &own, "1.0.0", exactly("4.2.0")), Ok(vec!["4.2.0".into()]));
-    assert_eq!(go(None, &own, "1.0.0", Goal::NewestPatch), Ok(vec!["1.0.5".into()]));
-    assert_eq!(go(None, &own, "4.2.0", exactly("1.0.5")), Err("upgrade-goes-back"));
+    assert_eq!(
+        go(None, &own, "1.0.0", exactly("4.2.0")),
+        Ok(vec!["4.2.0".into()])
+    );
+    assert_eq!(
+        go(None, &own, "1.0.0", Goal::NewestPatch),
+        Ok(vec!["1.0.5".into()])
+    );
+    assert_eq!(
+        go(None, &own, "4.2.0", exactly("1.0.5")),
+        Err("upgrade-goes-back")
+    );
 }
 
 /// The real charts: 1.16.19 → 1.17.18 → 1.18.12 → 1.19.6 → 1.20.0 in one command.

@@ -36,9 +36,21 @@ fn a_hop_is_planned() {
     assert_eq!(title(&plan), "Upgrade Cilium 1.18.12 to 1.19.6");
     assert_eq!(
         steps(&plan),
-        ["lock", "helm-upgrade", "operator", "canary", "waves", "gate", "strategy", "record"]
+        [
+            "lock",
+            "helm-upgrade",
+            "operator",
+            "canary",
+            "waves",
+            "gate",
+            "strategy",
+            "record"
+        ]
     );
-    assert_eq!((plan.from_revision, plan.to_revision, plan.hop), (Some(3), None, None));
+    assert_eq!(
+        (plan.from_revision, plan.to_revision, plan.hop),
+        (Some(3), None, None)
+    );
     assert_eq!(plan.from.as_ref().map(|c| c.version.as_str()), Some("1.18.12"));
     // What is there already is not created.
     assert_eq!(plan.creates, Some(vec![]));
@@ -50,7 +62,10 @@ fn a_hop_is_planned() {
         all.extend(kubectl_byocni::core::manifest::objects(vec![service.clone()]));
     });
     let creates = more.plan().creates.expect("rendered");
-    assert_eq!(creates.iter().map(ToString::to_string).collect::<Vec<_>>(), ["service/new"]);
+    assert_eq!(
+        creates.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["service/new"]
+    );
 }
 
 #[test]
@@ -61,7 +76,11 @@ fn controllers_that_roll_by_themselves_have_a_gate_alone() {
     let plan = Case::flannel_of(older, small::flannel()).plan();
     assert_eq!(steps(&plan), ["lock", "helm-upgrade", "gate", "record"]);
     assert_eq!(title(&plan), "Upgrade Flannel 0.28.3 to 0.28.4");
-    assert!(plan.gate.reason.contains("3 rounds of 1 min for 1 node at once"), "{}", plan.gate.reason);
+    assert!(
+        plan.gate.reason.contains("3 rounds of 1 min for 1 node at once"),
+        "{}",
+        plan.gate.reason
+    );
 }
 
 #[test]
@@ -75,14 +94,21 @@ fn the_limit_grows_with_the_rounds_and_never_wraps() {
     assert!(limit(usize::MAX, 0) >= limit(500, 1));
     let asked = Some(Duration::from_secs(90));
     let own = gate_plan(500, Duration::from_secs(300), false, asked);
-    assert_eq!(rolling_gate_plan(500, 1, own, asked).timeout, Duration::from_secs(90));
+    assert_eq!(
+        rolling_gate_plan(500, 1, own, asked).timeout,
+        Duration::from_secs(90)
+    );
 }
 
 /// Acceptance scenario 52: the same inputs give the same plan, and the same version with the same values is nothing
 /// to do.
 #[test]
 fn scenario_52_the_same_twice_is_the_same_plan_and_the_same_version_is_nothing_to_do() {
-    let case = || cilium().set("hubble.relay.enabled=true").proxy(&["--proxy-mode=ipvs"]);
+    let case = || {
+        cilium()
+            .set("hubble.relay.enabled=true")
+            .proxy(&["--proxy-mode=ipvs"])
+    };
     assert_eq!(format!("{:?}", case().plan()), format!("{:?}", case().plan()));
     let same = Case::cilium("1.19.6", "1.19.6").newest(3, "deployed");
     let plan = same.plan();
@@ -103,13 +129,19 @@ fn scenario_52_the_same_twice_is_the_same_plan_and_the_same_version_is_nothing_t
 /// Acceptance scenario 18: from 1.18 on the operator no longer tolerates every taint.
 #[test]
 fn scenario_18_an_operator_without_a_node_blocks_the_upgrade() {
-    let taint = json!({"spec": {"taints": [{"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"}]}});
+    let taint =
+        json!({"spec": {"taints": [{"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"}]}});
     let case = Case::cilium("1.17.18", "1.18.12").every("Node", "", taint);
     let plan = case.plan();
     assert_eq!(plan.blocked_by, ["operator-unschedulable"], "{:?}", plan.findings);
     // As its own values may say.
     let mut tolerant = case;
-    for object in tolerant.rendered.iter_mut().flatten().filter(|o| o.kind == "Deployment") {
+    for object in tolerant
+        .rendered
+        .iter_mut()
+        .flatten()
+        .filter(|o| o.kind == "Deployment")
+    {
         object.value["spec"]["template"]["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     }
     assert!(!tolerant.plan().blocked());
@@ -150,10 +182,15 @@ fn scenario_22_a_webhook_without_endpoints_blocks_by_name() {
     });
     let mut case = cilium();
     case.objects.push(webhook);
-    case.objects.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}));
+    case.objects
+        .push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}));
     let plan = case.plan();
     assert_eq!(plan.blocked_by, ["webhook-blocks-change"], "{:?}", plan.findings);
-    assert!(plan.findings[0].message.contains("guard"), "{}", plan.findings[0].message);
+    assert!(
+        plan.findings[0].message.contains("guard"),
+        "{}",
+        plan.findings[0].message
+    );
     // It does not stand in the way of going back.
     assert!(!back(case).plan().blocked());
 }
@@ -163,16 +200,33 @@ fn a_release_that_is_pending_is_not_upgraded_and_can_be_rolled_back() {
     let case = cilium().newest(4, "pending-upgrade");
     let plan = case.plan();
     assert_eq!(plan.blocked_by, ["release-pending"]);
-    assert!(plan.findings[0].fix.contains("rollback"), "{}", plan.findings[0].fix);
+    assert!(
+        plan.findings[0].fix.contains("rollback"),
+        "{}",
+        plan.findings[0].fix
+    );
     let plan = back(case).plan();
     assert!(!plan.blocked(), "{:?}", plan.blocked_by);
     assert_eq!(title(&plan), "Roll Cilium back to revision 2 (1.17.18)");
     assert_eq!(
         steps(&plan),
-        ["lock", "helm-upgrade", "operator", "canary", "waves", "gate", "strategy", "record"]
+        [
+            "lock",
+            "helm-upgrade",
+            "operator",
+            "canary",
+            "waves",
+            "gate",
+            "strategy",
+            "record"
+        ]
     );
     assert_eq!((plan.from_revision, plan.to_revision), (Some(3), Some(2)));
-    assert!(plan.steps[1].does.contains("the values of revision 2"), "{}", plan.steps[1].does);
+    assert!(
+        plan.steps[1].does.contains("the values of revision 2"),
+        "{}",
+        plan.steps[1].does
+    );
 }
 
 /// What an install refuses is no matter where the release is ours: nothing is asked of what is there.
@@ -180,7 +234,12 @@ fn a_release_that_is_pending_is_not_upgraded_and_can_be_rolled_back() {
 fn the_checks_of_an_install_are_not_those_of_an_upgrade() {
     let plan = cilium().newest(3, "deployed").plan();
     let own = slugs(&plan);
-    for slug in ["release-in-the-way", "ownership-conflict", "byocni-unknown", "foreign-cni"] {
+    for slug in [
+        "release-in-the-way",
+        "ownership-conflict",
+        "byocni-unknown",
+        "foreign-cni",
+    ] {
         assert!(!own.contains(&slug), "{own:?}");
     }
 }
@@ -198,7 +257,9 @@ fn a_managed_cni_is_refused_and_nothing_else_is_said_of_it() {
 fn kinds_that_are_gone_are_told_as_not_looked_at() {
     let told = |case: &Case| {
         let plan = case.plan();
-        plan.skipped.iter().any(|(what, _)| what.contains("CiliumBGPPeeringPolicy"))
+        plan.skipped
+            .iter()
+            .any(|(what, _)| what.contains("CiliumBGPPeeringPolicy"))
     };
     let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "ciliumbgppeeringpolicies.cilium.io"}});

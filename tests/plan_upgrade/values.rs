@@ -24,8 +24,14 @@ fn what_the_release_has_is_carried_over_and_nothing_is_added() {
     assert!(draft.0.reasons.is_empty(), "{:?}", draft.0.reasons);
     assert!(draft.blocking().is_empty(), "{:?}", draft.all());
     let pools: Vec<String> = draft.0.pools.iter().map(ToString::to_string).collect();
-    assert_eq!((pools, draft.0.masks.clone()), (vec!["10.244.0.0/16".to_string()], vec![24]));
-    assert_eq!((draft.0.release.as_str(), draft.0.namespace.as_str()), ("cilium", "kube-system"));
+    assert_eq!(
+        (pools, draft.0.masks.clone()),
+        (vec!["10.244.0.0/16".to_string()], vec![24])
+    );
+    assert_eq!(
+        (draft.0.release.as_str(), draft.0.namespace.as_str()),
+        ("cilium", "kube-system")
+    );
 }
 
 #[test]
@@ -45,7 +51,9 @@ fn the_users_new_values_stand_over_it() {
     // What may be a secret is not shown.
     let hidden = draft.0.reasons.iter().find(|r| r.key == "hubble.relay.enabled");
     assert_eq!(hidden.and_then(|r| r.value.clone()), None);
-    let same = Case::cilium("1.19.4", "1.19.6").set("operator.replicas=2").draft();
+    let same = Case::cilium("1.19.4", "1.19.6")
+        .set("operator.replicas=2")
+        .draft();
     assert_eq!(
         same.reason("operator.replicas"),
         "user: given by the user; the release has it already"
@@ -66,7 +74,11 @@ fn the_release_that_is_there_keeps_its_name_and_its_namespace() {
 #[test]
 fn scenario_15_the_singular_pool_key_blocks_and_never_becomes_the_default_pool() {
     let key = "ipam.operator.clusterPoolIPv4PodCIDR=10.244.0.0/16";
-    for (from, to) in [("1.19.6", "1.20.0"), ("1.18.12", "1.19.6"), ("1.17.18", "1.18.12")] {
+    for (from, to) in [
+        ("1.19.6", "1.20.0"),
+        ("1.18.12", "1.19.6"),
+        ("1.17.18", "1.18.12"),
+    ] {
         let given = Case::cilium(from, to).set(key).draft();
         assert!(given.blocking().contains(&"value-removed"), "{:?}", given.all());
     }
@@ -76,7 +88,10 @@ fn scenario_15_the_singular_pool_key_blocks_and_never_becomes_the_default_pool()
     assert_eq!(draft.slugs(), ["value-ignored"], "{:?}", draft.all());
     assert_eq!(draft.0.pools[0].to_string(), "10.244.0.0/16");
     // Without the list the cluster has the chart's pool, whatever the values say.
-    tree::remove(&mut carried.from.values, "ipam.operator.clusterPoolIPv4PodCIDRList");
+    tree::remove(
+        &mut carried.from.values,
+        "ipam.operator.clusterPoolIPv4PodCIDRList",
+    );
     let draft = carried.draft();
     assert!(draft.blocking().contains(&"value-removed"), "{:?}", draft.all());
     let (_, fix) = draft.said("value-removed");
@@ -98,7 +113,9 @@ fn scenario_15_the_singular_pool_key_blocks_and_never_becomes_the_default_pool()
 /// Acceptance scenario 16.
 #[test]
 fn scenario_16_an_unknown_key_blocks_with_the_nearest_one() {
-    let draft = Case::cilium("1.18.12", "1.19.6").set("aksByoCni.enabled=true").draft();
+    let draft = Case::cilium("1.18.12", "1.19.6")
+        .set("aksByoCni.enabled=true")
+        .draft();
     assert_eq!(draft.blocking(), ["value-unknown"]);
     let (message, _) = draft.said("value-unknown");
     assert!(message.contains("nearest: aksbyocni.enabled"), "{message}");
@@ -107,10 +124,15 @@ fn scenario_16_an_unknown_key_blocks_with_the_nearest_one() {
     case.from.chart = with(small::cilium("1.18.12"), &[("someFeature.enabled", json!(false))]);
     assert_eq!(case.draft().blocking(), ["value-unknown"]);
     // One that was dead before is told, and stays.
-    let dead = Case::cilium("1.18.12", "1.19.6").carried("aksByoCni.enabled=true").draft();
+    let dead = Case::cilium("1.18.12", "1.19.6")
+        .carried("aksByoCni.enabled=true")
+        .draft();
     assert!(dead.blocking().is_empty(), "{:?}", dead.all());
     let (message, _) = dead.said("value-ignored");
-    assert!(message.contains("1.18.12 has ignored aksByoCni.enabled"), "{message}");
+    assert!(
+        message.contains("1.18.12 has ignored aksByoCni.enabled"),
+        "{message}"
+    );
     assert_eq!(dead.value("aksByoCni.enabled"), json!(true));
 }
 
@@ -118,11 +140,17 @@ fn scenario_16_an_unknown_key_blocks_with_the_nearest_one() {
 fn what_was_renamed_is_written_under_its_new_name() {
     let from = with(
         small::cilium("1.19.6"),
-        &[("encryption.strictMode", json!({"enabled": false, "cidr": "", "egress": {"enabled": false}}))],
+        &[(
+            "encryption.strictMode",
+            json!({"enabled": false, "cidr": "", "egress": {"enabled": false}}),
+        )],
     );
     let to = with(
         small::cilium("1.20.0"),
-        &[("encryption.strictMode.egress", json!({"enabled": false, "cidr": ""}))],
+        &[(
+            "encryption.strictMode.egress",
+            json!({"enabled": false, "cidr": ""}),
+        )],
     );
     let strict = "encryption.strictMode.enabled=true,encryption.strictMode.cidr=10.244.0.0/16";
     let case = Case::cilium_of(from, to).first("1.19").carried(strict);
@@ -137,7 +165,10 @@ fn what_was_renamed_is_written_under_its_new_name() {
         "chart: was encryption.strictMode.enabled, renamed in 1.20"
     );
     // Two words on one thing: the user must say which.
-    let both = case.clone().carried("encryption.strictMode.egress.enabled=false").draft();
+    let both = case
+        .clone()
+        .carried("encryption.strictMode.egress.enabled=false")
+        .draft();
     assert!(both.blocking().contains(&"value-removed"), "{:?}", both.all());
     // Given anew, the old key is refused: the file is corrected there.
     let anew = case.set("encryption.strictMode.enabled=true").draft();
@@ -153,19 +184,30 @@ fn what_has_become_needless_is_left_out_and_what_would_be_lost_blocks() {
     let off = case.clone().carried("nodePort.enabled=false").draft();
     assert!(off.blocking().is_empty(), "{:?}", off.all());
     assert_eq!(off.value("nodePort"), Value::Null);
-    assert!(off.reason("nodePort.enabled").contains("gone since 1.19: it was off"));
+    assert!(
+        off.reason("nodePort.enabled")
+            .contains("gone since 1.19: it was off")
+    );
     let replaced = case
         .clone()
         .carried("nodePort.enabled=true,kubeProxyReplacement=true,k8sServiceHost=network-abc.hcp.westeurope.azmk8s.io")
         .draft();
     assert!(replaced.blocking().is_empty(), "{:?}", replaced.all());
-    assert!(replaced.reason("nodePort.enabled").contains("kubeProxyReplacement brings it along"));
+    assert!(
+        replaced
+            .reason("nodePort.enabled")
+            .contains("kubeProxyReplacement brings it along")
+    );
     // A default that is written out loses nothing with its key.
     let from = with(small::cilium("1.18.12"), &[("customCalls.enabled", json!(false))]);
     let plain = Case::cilium_of(from, small::cilium("1.19.6")).first("1.18");
     let plain = plain.carried("customCalls.enabled=false").draft();
     assert!(plain.blocking().is_empty(), "{:?}", plain.all());
-    assert!(plain.reason("customCalls").contains("the old chart's default"), "{:?}", plain.0.reasons);
+    assert!(
+        plain.reason("customCalls").contains("the old chart's default"),
+        "{:?}",
+        plain.0.reasons
+    );
 }
 
 #[test]
@@ -173,10 +215,20 @@ fn the_minor_that_came_first_is_kept() {
     let key = "upgradeCompatibility";
     let set = Case::cilium("1.18.12", "1.19.6").first("v1.16.4").draft();
     assert_eq!(set.value(key), json!("1.16"));
-    assert!(set.reason(key).starts_with("cluster: the minor that was installed first"), "{}", set.reason(key));
+    assert!(
+        set.reason(key)
+            .starts_with("cluster: the minor that was installed first"),
+        "{}",
+        set.reason(key)
+    );
     // What the release says already needs no word.
-    let carried = Case::cilium("1.18.12", "1.19.6").carried(r"upgradeCompatibility=1.17").draft();
-    assert_eq!((carried.value(key), carried.reason(key)), (json!("1.17"), String::new()));
+    let carried = Case::cilium("1.18.12", "1.19.6")
+        .carried(r"upgradeCompatibility=1.17")
+        .draft();
+    assert_eq!(
+        (carried.value(key), carried.reason(key)),
+        (json!("1.17"), String::new())
+    );
     // Within a minor, and where this minor came first, there is nothing to keep.
     for case in [
         Case::cilium("1.19.4", "1.19.6").first("1.16"),
@@ -204,18 +256,24 @@ fn the_minor_that_came_first_is_kept() {
 /// Acceptance scenario 17, in an upgrade: the values of a release are judged as those of an install are.
 #[test]
 fn scenario_17_aksbyocni_with_another_mode_is_refused_in_an_upgrade_too() {
-    let draft = Case::cilium("1.18.12", "1.19.6").carried("ipam.mode=kubernetes").draft();
+    let draft = Case::cilium("1.18.12", "1.19.6")
+        .carried("ipam.mode=kubernetes")
+        .draft();
     assert_eq!(draft.blocking(), ["aksbyocni-ipam-mode"], "{:?}", draft.all());
 }
 
 /// Acceptance scenario 19.
 #[test]
 fn scenario_19_ipvs_blocks_the_hop_to_1_19_and_no_other() {
-    let ipvs = |from, to| Case::cilium(from, to).proxy(&["--proxy-mode=ipvs", "--cluster-cidr=10.244.0.0/16"]);
+    let ipvs =
+        |from, to| Case::cilium(from, to).proxy(&["--proxy-mode=ipvs", "--cluster-cidr=10.244.0.0/16"]);
     let draft = ipvs("1.18.12", "1.19.6").draft();
     assert_eq!(draft.blocking(), ["kube-proxy-ipvs"], "{:?}", draft.all());
     let (message, fix) = draft.said("kube-proxy-ipvs");
-    assert!(message.contains("https://github.com/cilium/cilium/issues/44464"), "{message}");
+    assert!(
+        message.contains("https://github.com/cilium/cilium/issues/44464"),
+        "{message}"
+    );
     assert!(!fix.contains("install"), "{fix}");
     assert!(ipvs("1.17.18", "1.18.12").draft().blocking().is_empty());
     assert!(ipvs("1.19.6", "1.20.0").draft().blocking().is_empty());
@@ -226,10 +284,15 @@ fn scenario_19_ipvs_blocks_the_hop_to_1_19_and_no_other() {
 /// Acceptance scenario 20, in an upgrade.
 #[test]
 fn scenario_20_agents_must_find_the_api_server_after_an_upgrade_too() {
-    let draft = Case::cilium("1.18.12", "1.19.6").carried("kubeProxyReplacement=true").draft();
+    let draft = Case::cilium("1.18.12", "1.19.6")
+        .carried("kubeProxyReplacement=true")
+        .draft();
     assert_eq!(draft.blocking(), ["api-host-required"], "{:?}", draft.all());
     let (_, fix) = draft.said("api-host-required");
-    assert!(fix.starts_with("kubectl byocni upgrade --set k8sServiceHost="), "{fix}");
+    assert!(
+        fix.starts_with("kubectl byocni upgrade --set k8sServiceHost="),
+        "{fix}"
+    );
 }
 
 #[test]
@@ -242,8 +305,7 @@ fn a_chart_that_is_not_known_gets_the_releases_values_and_the_users() {
         cni: None,
         ..case.request()
     };
-    let draft =
-        kubectl_byocni::core::plan::upgrade::draft(&facts, &case.from, &case.chart, &request, None);
+    let draft = kubectl_byocni::core::plan::upgrade::draft(&facts, &case.from, &case.chart, &request, None);
     assert_eq!(draft.values, json!({"a": 1, "b": 2}));
     assert!(draft.reasons.iter().all(|r| r.origin == Origin::User));
 }

@@ -28,8 +28,8 @@ use super::{
 
 pub use errors::baseline;
 pub use failure::{Failure, Kind, Reach};
-pub use started::agents_ever_ran;
 pub(in crate::core) use standing::too_many;
+pub use started::agents_ever_ran;
 pub use watch::Gate;
 pub(in crate::core) use workloads::replicas_lack;
 

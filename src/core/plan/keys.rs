@@ -66,7 +66,10 @@ pub fn check(chart: &Chart, keys: &Keys, request: &Request) -> Vec<Finding> {
     let user = &request.user_values;
     let gone = gone(user, chart, keys);
     let unknown = unknown_beside(&gone, user, chart, keys);
-    removed(chart, &gone).into_iter().chain(strange(chart, &unknown)).collect()
+    removed(chart, &gone)
+        .into_iter()
+        .chain(strange(chart, &unknown))
+        .collect()
 }
 
 /// Keys of these values that charts had once and this one no longer has. `null` takes a default away and harms nothing.
@@ -96,7 +99,12 @@ pub fn removed(chart: &Chart, gone: &[&Removed]) -> Option<Finding> {
         Finding::new(
             &VALUE_REMOVED,
             vec![],
-            format!("the chart {} {} no longer has {}", chart.name, chart.version, each.join("; ")),
+            format!(
+                "the chart {} {} no longer has {}",
+                chart.name,
+                chart.version,
+                each.join("; ")
+            ),
             "kubectl byocni explain value-removed",
         )
     })

@@ -182,7 +182,11 @@ fn shadowed(user: &Value, key: &str) -> bool {
 }
 
 /// The user's own values. A value is shown only where rules look at it: any other may be a secret.
-pub(super) fn of_user(user: &Value, needed: &[(String, Value, Origin, String)], shown: &[&str]) -> Vec<PlannedValue> {
+pub(super) fn of_user(
+    user: &Value,
+    needed: &[(String, Value, Origin, String)],
+    shown: &[&str],
+) -> Vec<PlannedValue> {
     let all = tree::leaves(user).into_iter();
     all.map(|(key, value)| {
         let planned = needed.iter().find(|n| n.0 == key && n.2 != Origin::Default);

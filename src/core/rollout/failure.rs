@@ -52,7 +52,9 @@ impl Failure {
             Kind::Operator => format!("the operator was not up after {after}"),
             Kind::Canary => format!("stopped at the canary after {after}"),
             Kind::Node => format!("stopped after {after}, as a new agent is bad"),
-            Kind::NoAddress => format!("stopped at the canary after {after}, as a new pod there got no address"),
+            Kind::NoAddress => {
+                format!("stopped at the canary after {after}, as a new pod there got no address")
+            }
             Kind::Lost => format!("stopped after {after}, as too many nodes were lost"),
             Kind::Edited => format!("stopped after {after}, as somebody else changed a template"),
             Kind::TimedOut => format!("not done after {after}"),
@@ -74,12 +76,9 @@ impl Failure {
     pub fn finding(&self) -> Finding {
         let code = match self.kind {
             Kind::Lost => &GATE_REGRESSED,
-            Kind::Operator
-            | Kind::Canary
-            | Kind::Node
-            | Kind::NoAddress
-            | Kind::Edited
-            | Kind::TimedOut => &GATE_TIMED_OUT,
+            Kind::Operator | Kind::Canary | Kind::Node | Kind::NoAddress | Kind::Edited | Kind::TimedOut => {
+                &GATE_TIMED_OUT
+            }
         };
         let subjects: Vec<Subject> = self.because.iter().map(|w| w.subject.clone()).collect();
         Finding::new(code, subjects, self.sentence(), "kubectl byocni status")

@@ -36,7 +36,10 @@ pub(super) fn of(facts: &Facts<'_>) -> Option<String> {
     }
     let upgrades = newest(facts, "upgrader");
     let (node, (_, event)) = upgrades.iter().max_by_key(|(_, (time, _))| *time)?;
-    Some(format!("AKS upgrades nodes (event {} on {node})", event.reason.line(40)))
+    Some(format!(
+        "AKS upgrades nodes (event {} on {node})",
+        event.reason.line(40)
+    ))
 }
 
 /// The newest event of each object that a component reported lately.

@@ -117,7 +117,9 @@ pub(super) const OPERATOR: Duration = Duration::from_secs(300);
 pub fn schedule(nodes: &[Candidate], settings: &Settings) -> Schedule {
     let canaries = canaries(nodes, settings.canaries, &BTreeMap::new(), &BTreeSet::new());
     let own: Vec<&Candidate> = nodes.iter().filter(|n| n.out.is_none()).collect();
-    let left_out = nodes.iter().filter_map(|n| Some((n.name.clone(), n.out.clone()?)));
+    let left_out = nodes
+        .iter()
+        .filter_map(|n| Some((n.name.clone(), n.out.clone()?)));
     let max_parallel = settings.max_parallel.max(1);
     let waves = own.len().saturating_sub(canaries.len()).div_ceil(max_parallel);
     let each = settings.budget.saturating_add(MARGIN);
@@ -217,7 +219,10 @@ mod tests {
         let made = schedule(&nodes, &settings());
         assert_eq!(made.canaries, ["s2", "u1"]);
         assert_eq!((made.nodes, made.waves, made.max_parallel), (4, 2, 1));
-        assert_eq!(made.left_out, [("u0".to_string(), "broken before the change".to_string())]);
+        assert_eq!(
+            made.left_out,
+            [("u0".to_string(), "broken before the change".to_string())]
+        );
         // 300 + 2 × (660 + 60) + 2 × 660.
         assert_eq!(made.limit, Duration::from_secs(3060));
         assert_eq!(
@@ -254,7 +259,10 @@ mod tests {
         let made = schedule(&nodes, &settings);
         assert!(made.canaries.is_empty());
         assert_eq!(made.waves, 3);
-        assert_eq!(made.blast_radius, "at most 4 of 10 nodes at once without an agent");
+        assert_eq!(
+            made.blast_radius,
+            "at most 4 of 10 nodes at once without an agent"
+        );
     }
 
     #[test]

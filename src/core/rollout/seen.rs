@@ -262,9 +262,7 @@ fn unread(facts: &Facts<'_>) -> Vec<String> {
         Source::Deployments,
         Source::CniPods,
     ];
-    let missing = needed
-        .iter()
-        .filter_map(|s| facts.capture.state(*s).missing(*s));
+    let missing = needed.iter().filter_map(|s| facts.capture.state(*s).missing(*s));
     missing.collect()
 }
 

@@ -73,7 +73,11 @@ const FROZEN: &[Frozen] = &[
         what: "BGP between the nodes",
         key: "installation.calicoNetwork.bgp",
         configured: "",
-        changed: |old, new| differing(old, new, |s| tree::text(s.values, "installation.calicoNetwork.bgp").map(Into::into)),
+        changed: |old, new| {
+            differing(old, new, |s| {
+                tree::text(s.values, "installation.calicoNetwork.bgp").map(Into::into)
+            })
+        },
         code: &ENCAPSULATION_CHANGE,
         why: "nodes lose the routes to each other's pods",
         source: "https://docs.tigera.io/calico/latest/reference/installation/api",
@@ -120,7 +124,9 @@ fn of_shared(
     read: fn(&Value) -> Option<String>,
 ) -> Option<(String, String)> {
     let of = |settings: &Settings<'_>, net| {
-        let entry = entries(settings.values).iter().find(|e| network(e) == Some(net))?;
+        let entry = entries(settings.values)
+            .iter()
+            .find(|e| network(e) == Some(net))?;
         read(entry)
     };
     entries(old.values).iter().filter_map(network).find_map(|net| {

@@ -61,7 +61,11 @@ const FROZEN: &[Frozen] = &[
         what: "the port of the encapsulation",
         key: "flannel.backendPort",
         configured: "net-conf.json",
-        changed: |old, new| differing(old, new, |s| Some(word(s, "flannel.backendPort", "the backend's own"))),
+        changed: |old, new| {
+            differing(old, new, |s| {
+                Some(word(s, "flannel.backendPort", "the backend's own"))
+            })
+        },
         code: &ENCAPSULATION_CHANGE,
         why: "nodes of the old and the new kind do not hear each other",
         source: BACKENDS,

@@ -33,7 +33,10 @@ pub fn rollback_findings(
     if from.chart.name != to.chart.name {
         return vec![unsafe_to(
             to,
-            format!("it is of another chart, {} in place of {}", to.chart.name, from.chart.name),
+            format!(
+                "it is of another chart, {} in place of {}",
+                to.chart.name, from.chart.name
+            ),
             "kubectl byocni history",
         )];
     }
@@ -86,12 +89,7 @@ fn far(cni: &Cni, from: &Recorded, to: &Recorded) -> Option<Finding> {
 /// Another IPAM mode, pool, block size or encapsulation. Everything else that must not change while pods run has been
 /// changed already, against the rules: to go back may well be the cure.
 fn grounds(rules: &Rules, facts: &Facts<'_>, from: &Recorded, to: &Recorded) -> Vec<Finding> {
-    let breaches = frozen::breaches(
-        rules,
-        facts,
-        (&from.chart, &from.values),
-        (&to.chart, &to.values),
-    );
+    let breaches = frozen::breaches(rules, facts, (&from.chart, &from.values), (&to.chart, &to.values));
     let of = [
         &IPAM_MODE_CHANGE,
         &POOL_ELEMENT_CHANGED,
@@ -123,7 +121,10 @@ fn grounds(rules: &Rules, facts: &Facts<'_>, from: &Recorded, to: &Recorded) -> 
 /// Whether no node has a block of what would no longer be a pool: an element that was added and never used.
 fn unused(facts: &Facts<'_>, was: &str, becomes: &str) -> bool {
     let kept: Vec<&str> = cidr::words(becomes).collect();
-    let lost: Vec<_> = cidr::words(was).filter(|w| !kept.contains(w)).map(cidr::parse).collect();
+    let lost: Vec<_> = cidr::words(was)
+        .filter(|w| !kept.contains(w))
+        .map(cidr::parse)
+        .collect();
     let begins = cidr::words(was).zip(&kept).all(|(a, b)| a == *b);
     let blocks = || facts.network.blocks.values().flatten();
     begins
@@ -145,9 +146,9 @@ fn features(rules: &Rules, keys: &keys::Keys, from: &Recorded, to: &Recorded) ->
     // What has another name there is said under that name.
     let renamed = |key: &str| {
         rules.moved.iter().any(|row| {
-            tree::at(&to.values, row.key).is_some_and(|old| {
-                matches!((row.translate)(old, &to.values), super::Translated::As(new, _) if new == key)
-            })
+            tree::at(&to.values, row.key).is_some_and(
+                |old| matches!((row.translate)(old, &to.values), super::Translated::As(new, _) if new == key),
+            )
         })
     };
     let lost: Vec<String> = unknown(to, &from.values)
@@ -176,7 +177,10 @@ fn definitions(rules: &Rules, from: &Recorded, to: &Recorded) -> Option<Finding>
         Finding::new(
             &CRDS_STAY,
             vec![],
-            format!("{who}: after the rollback they are still those of {}", from.chart.version),
+            format!(
+                "{who}: after the rollback they are still those of {}",
+                from.chart.version
+            ),
             "",
         )
     })

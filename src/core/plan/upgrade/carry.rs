@@ -220,7 +220,11 @@ fn translated(
             }
             Translated::Needless(why) => {
                 tree::remove(values, row.key);
-                told(row.key, Value::Null, format!("left out, gone since {since}: {why}"));
+                told(
+                    row.key,
+                    Value::Null,
+                    format!("left out, gone since {since}: {why}"),
+                );
             }
             Translated::Lost => {}
         }
@@ -287,7 +291,10 @@ fn compatibility(
                 "which minor was installed first stands neither in the journal nor in the release's values or revisions: the defaults of {}.{} will apply",
                 new.0, new.1
             ),
-            format!("kubectl byocni upgrade --set-string {}={}.{}, or the minor that came first", row.key, old.0, old.1),
+            format!(
+                "kubectl byocni upgrade --set-string {}={}.{}, or the minor that came first",
+                row.key, old.0, old.1
+            ),
         )));
     };
     if first >= new {
@@ -324,9 +331,9 @@ fn of_keys(
         // Said twice and alike, the second word is enough.
         row.is_some_and(|v| !alike(tree::at(values, v.key), tree::at(values, v.instead)))
     };
-    let (dead_gone, live_gone): (Vec<&Removed>, Vec<&Removed>) = gone.into_iter().partition(|r| {
-        !anew(r.key) && !vital(r.key) && ignored_gone.iter().any(|i| i.key == r.key)
-    });
+    let (dead_gone, live_gone): (Vec<&Removed>, Vec<&Removed>) = gone
+        .into_iter()
+        .partition(|r| !anew(r.key) && !vital(r.key) && ignored_gone.iter().any(|i| i.key == r.key));
     let (dead_unknown, live_unknown): (Vec<String>, Vec<String>) = unknown
         .into_iter()
         .partition(|key| !anew(key) && ignored_unknown.contains(key));
@@ -334,7 +341,10 @@ fn of_keys(
     if let Some(mut finding) = keys::removed(chart, &live_gone) {
         // Values of a file are corrected there; those of the release by taking them away.
         if let Some(carried) = live_gone.iter().find(|r| !anew(r.key)) {
-            finding.fix = format!("kubectl byocni upgrade --set {}=null --dry-run, with what came in its place", carried.key);
+            finding.fix = format!(
+                "kubectl byocni upgrade --set {}=null --dry-run, with what came in its place",
+                carried.key
+            );
         }
         findings.push(finding);
     }

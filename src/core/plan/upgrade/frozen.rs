@@ -157,11 +157,7 @@ pub(super) fn pools_left_out(
 }
 
 /// Defaults that mean something else in the new chart, where the release does not say otherwise.
-pub(super) fn defaults(
-    rules: &Rules,
-    old: (&Chart, &Value),
-    new: (&Chart, &Value),
-) -> Vec<Finding> {
+pub(super) fn defaults(rules: &Rules, old: (&Chart, &Value), new: (&Chart, &Value)) -> Vec<Finding> {
     let (before, after) = (effective(old.0, old.1), effective(new.0, new.1));
     let (Some(from), Some(to)) = (minor_of(&old.0.version), minor_of(&new.0.version)) else {
         return vec![];

@@ -103,7 +103,10 @@ pub fn patch_first(
                 "{} is not the newest {}.{}: take {} before {there}",
                 here, here.major, here.minor, newest.version
             ),
-            format!("kubectl byocni upgrade --to {there}, which goes by way of {}", newest.version),
+            format!(
+                "kubectl byocni upgrade --to {there}, which goes by way of {}",
+                newest.version
+            ),
         )
     })
 }
@@ -238,7 +241,10 @@ impl<'a> Offers<'a> {
             return Err(Finding::new(
                 &VERSION_UNSUITABLE,
                 vec![],
-                format!("{} {exact} is a pre-release: upgrades go to stable versions", self.name()),
+                format!(
+                    "{} {exact} is a pre-release: upgrades go to stable versions",
+                    self.name()
+                ),
                 format!("kubectl byocni upgrade --to {}", shown(meant)),
             ));
         }
@@ -318,7 +324,11 @@ impl<'a> Offers<'a> {
         } else {
             (
                 &UPGRADE_GOES_BACK,
-                format!("{} {there} is behind {}, which is installed", self.name(), here.version),
+                format!(
+                    "{} {there} is behind {}, which is installed",
+                    self.name(),
+                    here.version
+                ),
             )
         };
         Err(Finding::new(
@@ -342,7 +352,8 @@ impl<'a> Offers<'a> {
         let (oldest, newest) = installing.minors;
         let range = format!("{} to {}", shown(oldest), shown(newest));
         let from = minor(&here.version);
-        let finding = |words: String, fix: String| Finding::new(&CNI_VERSION_OUT_OF_RANGE, vec![], words, fix);
+        let finding =
+            |words: String, fix: String| Finding::new(&CNI_VERSION_OUT_OF_RANGE, vec![], words, fix);
         if there > newest {
             return Err(finding(
                 format!(
@@ -379,7 +390,10 @@ impl<'a> Offers<'a> {
             return Ok(());
         }
         let path: Vec<String> = match self.towards(here, target) {
-            Ok(hops) => hops.iter().map(|h| h.to.trim_start_matches('v').to_string()).collect(),
+            Ok(hops) => hops
+                .iter()
+                .map(|h| h.to.trim_start_matches('v').to_string())
+                .collect(),
             // A minor on the way is not offered: the way is told all the same.
             Err(_) if from.0 == to.0 => (from.1 + 1..=to.1).map(|m| shown((from.0, m))).collect(),
             Err(_) => vec![target.version.to_string()],
@@ -411,7 +425,10 @@ impl<'a> Offers<'a> {
         if from == to || !self.walks() {
             // The minor may have no newer patch than the one that is installed.
             let newer = target.version.cmp_precedence(&here.version) == Ordering::Greater;
-            return Ok(newer.then(|| here.to(target, asked(target))).into_iter().collect());
+            return Ok(newer
+                .then(|| here.to(target, asked(target)))
+                .into_iter()
+                .collect());
         }
         if from.0 != to.0 {
             return Err(Finding::new(

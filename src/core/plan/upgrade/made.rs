@@ -97,7 +97,10 @@ fn pending(look: &Look<'_>, inputs: &Inputs<'_>, from: &Recorded) -> Option<Find
                 namespace,
                 &format!("sh.helm.release.v1.{name}.v{revision}"),
             )],
-            format!("release {namespace}/{name} revision {revision} is {}", Text::new(status).line(40)),
+            format!(
+                "release {namespace}/{name} revision {revision} is {}",
+                Text::new(status).line(40)
+            ),
             "kubectl byocni resume, or without a journal of ours: kubectl byocni rollback",
         )
     })
@@ -179,7 +182,10 @@ pub fn rolling_gate_plan(nodes: usize, at_once: usize, gate: GatePlan, asked: Op
         return gate;
     }
     let rounds = u64::try_from(nodes.div_ceil(at_once.max(1))).unwrap_or(u64::MAX);
-    let seconds = gate.timeout.as_secs().saturating_add(rounds.saturating_mul(ROUND));
+    let seconds = gate
+        .timeout
+        .as_secs()
+        .saturating_add(rounds.saturating_mul(ROUND));
     GatePlan {
         timeout: Duration::from_secs(seconds.div_ceil(60).saturating_mul(60)),
         reason: format!(
@@ -199,7 +205,12 @@ fn gate(look: &Look<'_>, by_us: bool) -> GatePlan {
     if by_us {
         return gate;
     }
-    let nodes = look.facts.nodes.iter().filter(|n| n.linux && !n.is_virtual).count();
+    let nodes = look
+        .facts
+        .nodes
+        .iter()
+        .filter(|n| n.linux && !n.is_virtual)
+        .count();
     rolling_gate_plan(nodes, at_once(look, nodes), gate, look.request.timeout)
 }
 
@@ -208,7 +219,9 @@ fn gate(look: &Look<'_>, by_us: bool) -> GatePlan {
 fn at_once(look: &Look<'_>, nodes: usize) -> usize {
     let sets = look.workloads.iter().filter(|(o, _)| o.kind == "DaemonSet");
     let allowed = sets.map(|(o, _)| {
-        let value = o.value.pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable");
+        let value = o
+            .value
+            .pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable");
         let percent = value.and_then(|v| v.as_str()?.strip_suffix('%')?.parse::<usize>().ok());
         let number = value.and_then(|v| usize::try_from(v.as_u64()?).ok());
         match percent {
@@ -247,7 +260,11 @@ fn steps(look: &Look<'_>, extra: &Extra<'_>, gate: &GatePlan) -> Vec<Step> {
     if let Some(schedule) = &extra.rollout {
         steps.extend(rolled(schedule));
     }
-    let around = if by_us { "" } else { " while the CNI's controllers replace them" };
+    let around = if by_us {
+        ""
+    } else {
+        " while the CNI's controllers replace them"
+    };
     steps.push(Step {
         name: "gate",
         does: format!(
@@ -276,7 +293,11 @@ fn rolled(schedule: &Schedule) -> Vec<Step> {
         does: "wait until the operator runs the new version".into(),
     }];
     if !schedule.canaries.is_empty() {
-        let pause = if schedule.pause { ", then stop until told to resume" } else { "" };
+        let pause = if schedule.pause {
+            ", then stop until told to resume"
+        } else {
+            ""
+        };
         steps.push(Step {
             name: "canary",
             does: format!(
