@@ -102,6 +102,9 @@ pub struct Installing {
     pub crd_chart: Option<(&'static str, (u64, u64))>,
     /// Leases that its operator takes in the release's namespace, and leaves behind.
     pub leases: &'static [&'static str],
+    /// Values with the update strategy of a DaemonSet, and the DaemonSet's name, for those that are replaced node by node
+    /// by us: agents, and what must go with them.
+    pub strategies: &'static [(&'static str, &'static str)],
     /// The minors that are known how to install, oldest and newest.
     pub minors: ((u64, u64), (u64, u64)),
     /// The values that this cluster needs.

@@ -125,6 +125,7 @@ pub const ALL: &[&Code] = &[
     &preflight::OWNERSHIP_TAKEN,
     &preflight::BYOCNI_UNKNOWN,
     &preflight::CHANGE_UNDER_WAY,
+    &preflight::CHANGE_PAUSED,
     &upgrade::UPGRADE_SKIPS_MINOR,
     &upgrade::DOWNGRADE_SKIPS_MINOR,
     &upgrade::PATCH_FIRST,
@@ -298,6 +299,7 @@ BYO0643 ownership-conflict error
 BYO0644 ownership-taken info
 BYO0645 byocni-unknown error
 BYO0646 change-under-way info
+BYO0647 change-paused error
 BYO0650 upgrade-skips-minor error
 BYO0651 downgrade-skips-minor error
 BYO0652 patch-first warning

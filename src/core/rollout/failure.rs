@@ -13,7 +13,7 @@ use crate::core::{
 /// Why a rollout ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The operator does not come up; no agent was touched.
+    /// The operator does not come up.
     Operator,
     /// A canary's new agent is bad.
     Canary,

@@ -9,6 +9,7 @@ pub mod seen;
 mod failure;
 mod machine;
 mod pause;
+mod track;
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ pub struct Candidate {
     pub able: bool,
     /// A pod of cluster DNS runs there.
     pub dns: bool,
-    /// It has the new agent already.
+    /// It has the new agent already, or will have without a deletion of ours.
     pub updated: bool,
     /// Why it is not waited for, where it is not: it was broken before.
     pub out: Option<String>,

@@ -136,7 +136,8 @@ impl NodeSeen {
             pool: self.pool.clone(),
             able: self.ready == Ready::Yes && self.schedulable && self.up(),
             dns: self.dns,
-            updated: !self.outdated(),
+            // What is on its way out needs no deletion of ours.
+            updated: self.to_replace().is_empty(),
             out,
         }
     }

@@ -30,6 +30,7 @@ pub static INSTALLING: Installing = Installing {
     namespace: "tigera-operator",
     crd_chart: Some(("crd.projectcalico.org.v1", (3, 32))),
     leases: &[],
+    strategies: &[],
     minors: ((3, 31), (3, 32)),
     values,
     rules,

@@ -37,6 +37,10 @@ pub static INSTALLING: Installing = Installing {
     namespace: "kube-system",
     crd_chart: None,
     leases: &["cilium-operator-resource-lock"],
+    strategies: &[
+        ("updateStrategy", "cilium"),
+        ("envoy.updateStrategy", "cilium-envoy"),
+    ],
     minors: ((1, 16), (1, 20)),
     values,
     rules,

@@ -27,6 +27,7 @@ pub static INSTALLING: Installing = Installing {
     namespace: "kube-flannel",
     crd_chart: None,
     leases: &[],
+    strategies: &[],
     minors: ((0, 27), (0, 28)),
     values,
     rules,

@@ -173,7 +173,6 @@ fn why(one: &Lasting<'_>, configured: bool) -> Vec<Why> {
             }
         }
         if let Some(meta) = template.get_mut("metadata") {
-            objects::unlabelled(meta);
             if let Some(map) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
                 map.retain(|key, value| {
                     let sum = key.contains("checksum");
@@ -183,6 +182,7 @@ fn why(one: &Lasting<'_>, configured: bool) -> Vec<Why> {
                     !sum
                 });
             }
+            objects::unlabelled(meta);
         }
         (template, sums)
     };
