@@ -337,8 +337,8 @@ proptest! {
         wanted in version(),
         how in 0_u8..4,
     ) {
-        let minor = wanted.rsplit_once('.').map(|(minor, _)| minor.to_string()).unwrap_or_default();
-        let minor = minor.split('-').next().unwrap_or_default().to_string();
+        let minor: Vec<&str> = wanted.split('.').take(2).collect();
+        let minor = minor.join(".");
         let goal = match how {
             0 => Goal::NewestPatch,
             1 => Goal::To(wanted.clone()),

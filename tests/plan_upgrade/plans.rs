@@ -171,7 +171,8 @@ fn back(mut case: Case) -> Case {
 /// Acceptance scenario 22, in an upgrade.
 #[test]
 fn scenario_22_a_webhook_without_endpoints_blocks_by_name() {
-    let kube_system = json!({"name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"}});
+    let kube_system =
+        json!({"name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"}});
     let guard = [
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
@@ -193,6 +194,7 @@ fn scenario_22_a_webhook_without_endpoints_blocks_by_name() {
     let mut case = cilium();
     case.objects.extend(guard);
     // Not on AKS, whose enforcer keeps webhooks out of kube-system.
+    case.server = "https://10.224.0.100:6443";
     for node in case.objects.iter_mut().filter(|o| o["kind"] == "Node") {
         node["metadata"]["labels"] = json!({"kubernetes.io/os": "linux"});
         node["spec"]["providerID"] = json!("kind://docker/kind/node");
