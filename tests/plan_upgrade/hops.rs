@@ -1,6 +1,9 @@
 //! The way from one version to another.
 
+use std::sync::LazyLock;
+
 use kubectl_byocni::core::{
+    capture::Capture,
     chart::Offered,
     cni::{Cni, calico::CALICO, cilium::CILIUM, flannel::FLANNEL},
     facts::{Asked, Facts},
@@ -325,8 +328,11 @@ fn version() -> impl Strategy<Value = String> {
     })
 }
 
+/// Read once: hundreds of ways are asked for.
+static CLUSTER: LazyLock<Capture> = LazyLock::new(|| any().capture());
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Whatever is offered: no hop skips a minor, none goes back, each begins where the last one ended, all are
     /// offered and stable, and the last one is the goal.
@@ -346,7 +352,9 @@ proptest! {
             _ => Goal::Exactly(wanted.clone()),
         };
         let names: Vec<&str> = offered.iter().map(String::as_str).collect();
-        if let Ok(hops) = way(&any(), Some(&CILIUM), &names, &current, &goal) {
+        let asked = Asked::default();
+        let facts = Facts::of(&CLUSTER, &asked);
+        if let Ok(hops) = hops(&offers(&names), Some(&CILIUM), &current, &goal, &facts) {
             let mut at = current.clone();
             for hop in &hops {
                 prop_assert_eq!(&hop.from, &at);
