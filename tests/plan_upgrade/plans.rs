@@ -171,19 +171,34 @@ fn back(mut case: Case) -> Case {
 /// Acceptance scenario 22, in an upgrade.
 #[test]
 fn scenario_22_a_webhook_without_endpoints_blocks_by_name() {
-    let webhook = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "guard"},
-        "webhooks": [{
-            "name": "pods.guard.example", "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
-            "clientConfig": {"service": {"name": "guard", "namespace": "guard"}},
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-        }],
-    });
+    let kube_system =
+        json!({"name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"}});
+    let guard = [
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "guard"},
+            "webhooks": [{
+                "name": "pods.guard.example", "failurePolicy": "Fail",
+                "clientConfig": {"service": {"name": "guard", "namespace": "policy"}},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+                "namespaceSelector": {}, "objectSelector": {},
+            }],
+        }),
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": kube_system, "status": {"phase": "Active"}}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "guard", "namespace": "policy"},
+            "spec": {"clusterIP": "10.0.7.7"}}),
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": "guard-1", "namespace": "policy", "labels": {"kubernetes.io/service-name": "guard"}},
+            "endpoints": [{"addresses": ["10.244.1.9"], "conditions": {"ready": false}}]}),
+    ];
     let mut case = cilium();
-    case.objects.push(webhook);
-    case.objects
-        .push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}));
+    case.objects.extend(guard);
+    // Not on AKS, whose enforcer keeps webhooks out of kube-system.
+    case.server = "https://10.224.0.100:6443";
+    for node in case.objects.iter_mut().filter(|o| o["kind"] == "Node") {
+        node["metadata"]["labels"] = json!({"kubernetes.io/os": "linux"});
+        node["spec"]["providerID"] = json!("kind://docker/kind/node");
+    }
     let plan = case.plan();
     assert_eq!(plan.blocked_by, ["webhook-blocks-change"], "{:?}", plan.findings);
     assert!(
