@@ -9,6 +9,8 @@ mod clusters;
 mod faults;
 #[path = "install_interrupted/killed.rs"]
 mod killed;
+#[path = "install_interrupted/live.rs"]
+mod live;
 #[path = "install_interrupted/others.rs"]
 mod others;
 #[path = "install_interrupted/signals.rs"]

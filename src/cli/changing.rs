@@ -1,17 +1,19 @@
 //! What the verbs that change a cluster share: formats, what goes into the Secret, how they end.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::{Failure, Outcome, signals::Signals, terminal::Terminal};
+use super::{Failure, Outcome, global::Global, signals::Signals, terminal::Terminal};
 use crate::{
-    core::{change::Ended, code::Change, journal::Operation, plan::set},
+    core::{capture::Capture, change::Ended, code::Change, facts::Asked, journal::Operation, plan::set},
     io::{
         change::journal::Luggage,
         charts::{Fetched, read_values},
-        helm::{Helm, HelmError},
+        cluster,
+        connection::Connection,
+        helm::{Helm, HelmError, Target},
     },
     render::{Format, outcome},
 };
@@ -74,6 +76,69 @@ pub fn user_values(
             "as helm's: --set a.b=c, --set 'list={a,b}', --set-json 'a={\"b\":1}'",
         )
     })
+}
+
+/// A live cluster, read for a change.
+pub struct Opened {
+    /// The cluster.
+    pub connection: Connection,
+    /// The same for helm, but for the namespace; why not, where helm cannot be sent there.
+    pub target: Result<Target, HelmError>,
+    /// What it says.
+    pub capture: Capture,
+}
+
+impl Opened {
+    /// The cluster for helm.
+    ///
+    /// # Errors
+    /// Why helm cannot be sent there.
+    pub fn target(&self) -> Result<&Target, Failure> {
+        self.target.as_ref().map_err(|error| Failure {
+            message: error.to_string(),
+            hint: error.hint(),
+            outcome: Outcome::Refused,
+        })
+    }
+}
+
+/// Reads the cluster; nothing where the user leaves meanwhile. Nothing is written before a plan stands: leaving leaves
+/// nothing behind.
+///
+/// # Errors
+/// Where the cluster cannot be reached or read.
+pub async fn opened(
+    global: &Global,
+    asked: &Asked,
+    terminal: &Terminal,
+    signals: &Signals,
+) -> Result<Option<Opened>, Failure> {
+    let reading = async {
+        terminal.fleeting("connecting …");
+        let flags = global.connection();
+        let connection = Connection::open(&flags).await?;
+        let target = Target::of(&flags, Some(connection.context()), "");
+        terminal.fleeting("reading the cluster …");
+        let progress = |what: &str, count: usize, after: Duration| {
+            if global.verbose > 0 {
+                terminal.say(&format!("{:>6} ms  {count} {what}", after.as_millis()));
+            } else {
+                terminal.fleeting(&format!("reading … {count} {what}"));
+            }
+        };
+        let capture = cluster::read_for_change(&connection, asked, &progress).await?;
+        Ok::<_, Failure>(Opened {
+            connection,
+            target,
+            capture,
+        })
+    };
+    let read = tokio::select! {
+        read = reading => read.map(Some),
+        () = signals.asked(1) => Ok(None),
+    };
+    terminal.settle();
+    read
 }
 
 /// The archive of the chart in the Secret.
@@ -176,6 +241,10 @@ pub fn tell_end(
         Ended::Refused(_) => Outcome::Refused,
         Ended::Stopped { .. } => Outcome::Interrupted,
         Ended::Back { left, .. } if left.is_empty() => Outcome::RolledBack,
-        Ended::Back { .. } | Ended::Stays { .. } | Ended::Lost { .. } => Outcome::NotRecovered,
+        // The canaries are as they were asked for; nothing is wrong.
+        Ended::AtCanary { .. } => Outcome::Done,
+        Ended::Back { .. } | Ended::Stays { .. } | Ended::Paused { .. } | Ended::Lost { .. } => {
+            Outcome::NotRecovered
+        }
     })
 }

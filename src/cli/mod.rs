@@ -6,16 +6,14 @@ mod commands;
 mod exit;
 mod global;
 mod interrupted;
+mod replacing;
 mod signals;
 mod terminal;
 mod watching;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::{
-    CommandFactory, FromArgMatches, Parser, Subcommand,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use exit::{Failure, Outcome};
 use global::Global;
@@ -28,8 +26,8 @@ use terminal::Terminal;
     version,
     about = "The network of a cluster without a built-in CNI: what it is doing and why, and a CNI for it",
     long_about = "Looks at a cluster that comes without a CNI (above all AKS created with --network-plugin none), says \
-                  in one page what its network's state is, why, and what to do next; and installs a CNI there, behind \
-                  gates of its own. Looking reads API objects only: no exec, no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
+                  in one page what its network's state is, why, and what to do next; and installs, upgrades and rolls \
+                  back the CNI in place, behind gates of its own. Looking reads API objects only: no exec, no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
                   what to collect for the CNI's own community.",
     after_help = "Exit codes:\n  0    healthy, or done\n  1    could not do it: the API, a file\n  2    wrong usage\n  \
                   3    the cluster is unhealthy\n  4    refused; nothing was changed\n  5    something needed could not be read\n  \
@@ -51,6 +49,9 @@ enum Verb {
     Explain(commands::explain::Args),
     Version(commands::version::Args),
     Install(Box<commands::install::Args>),
+    Upgrade(Box<commands::upgrade::Args>),
+    Rollback(commands::rollback::Args),
+    History(commands::history::Args),
     Resume(Box<commands::resume::Args>),
     Abort(commands::abort::Args),
 }
@@ -58,7 +59,10 @@ enum Verb {
 impl Verb {
     /// Whether it may change the cluster.
     fn changes(&self) -> bool {
-        matches!(self, Verb::Install(_) | Verb::Resume(_) | Verb::Abort(_))
+        matches!(
+            self,
+            Verb::Install(_) | Verb::Upgrade(_) | Verb::Rollback(_) | Verb::Resume(_) | Verb::Abort(_)
+        )
     }
 }
 
@@ -115,6 +119,9 @@ async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
         Verb::Explain(args) => commands::explain::run(args, terminal),
         Verb::Version(args) => commands::version::run(args, &cli.global, terminal).await,
         Verb::Install(args) => commands::install::run(args, &cli.global, terminal).await,
+        Verb::Upgrade(args) => commands::upgrade::run(args, &cli.global, terminal).await,
+        Verb::Rollback(args) => commands::rollback::run(args, &cli.global, terminal).await,
+        Verb::History(args) => commands::history::run(args, &cli.global, terminal).await,
         Verb::Resume(args) => commands::resume::run(args, &cli.global, terminal).await,
         Verb::Abort(args) => commands::abort::run(args, &cli.global, terminal).await,
     }
@@ -132,21 +139,8 @@ fn command(arguments: &[OsString]) -> clap::Command {
     }
 }
 
-/// Verbs that findings name as their fix and that this version does not have.
-const LATER: &[&str] = &["upgrade", "rollback", "history"];
-
 /// Help and version go to standard output and are no failure; clap writes both, coloured as the terminal allows.
 fn usage(error: &clap::Error) -> ExitCode {
-    if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(verb))) =
-        (error.kind(), error.get(ContextKind::InvalidSubcommand))
-        && LATER.contains(&verb.as_str())
-    {
-        Terminal::new(global::Color::Auto).failure(&Failure::usage(
-            format!("this version has no {verb} yet: it reads the cluster and changes nothing"),
-            "until then with the CNI's own chart and helm; what a finding means: kubectl byocni explain CODE",
-        ));
-        return Outcome::Usage.into();
-    }
     let _ = error.print();
     if error.use_stderr() {
         Outcome::Usage.into()

@@ -1,5 +1,7 @@
 //! What is told of a change while it runs, and how it ended.
 
+use std::time::Duration;
+
 use super::{
     finding::Finding,
     gate::Look,
@@ -11,15 +13,24 @@ use super::{
 pub enum Event {
     /// A step begins: its name as in the plan, and what it does.
     Step {
-        /// `lock`, `apply-crds`, `helm-install`, `gate`, `back`, `record`.
+        /// `lock`, `apply-crds`, `helm-install`, `helm-upgrade`, `rolling`, `gate`, `strategy`, `back`, `record`.
         name: &'static str,
         /// In one line.
         does: String,
+        /// How long it may take, where that is another time than the gate's.
+        limit: Option<Duration>,
     },
     /// One look of the gate.
     Look(Box<Look>),
     /// Something on the side, in one line.
     Note(String),
+    /// What a step now waits for, and how long at most.
+    Wait {
+        /// In one line: `helm's release is pending`.
+        what: String,
+        /// From now on.
+        limit: Duration,
+    },
 }
 
 /// How a change ended.
@@ -39,12 +50,24 @@ pub enum Ended {
         /// How far it came.
         phase: Phase,
     },
+    /// It waits at a safe point for something outside that took too long; the journal says how to go on.
+    Paused {
+        /// What it waited for.
+        because: Finding,
+    },
+    /// The canaries are well and the user wanted to look at them; the journal says how to go on.
+    AtCanary {
+        /// The canaries' nodes.
+        canaries: Vec<String>,
+    },
     /// It failed and was taken back.
     Back {
         /// Why it failed.
         because: Finding,
         /// What could not be taken back, each in one line; empty where the cluster is as it was.
         left: Vec<String>,
+        /// What no way back undoes, each in one line.
+        stays: Vec<String>,
     },
     /// It failed and stays as it is.
     Stays {

@@ -18,8 +18,12 @@ pub enum Phase {
     ApplyingCrds,
     /// Helm was started.
     Helm,
-    /// Helm is done; the network is being watched.
+    /// Helm is done; agents are being replaced, node by node.
+    Rolling,
+    /// Everything is replaced; the network is being watched.
     Gate,
+    /// The network was seen to work; the DaemonSets get the chart's own update strategy back.
+    Strategy,
     /// The change is being taken back.
     Back,
     /// Over: the outcome stands in the record.
@@ -33,7 +37,9 @@ impl Phase {
             Phase::Planned => "before the first step",
             Phase::ApplyingCrds => "while applying CustomResourceDefinitions",
             Phase::Helm => "while running helm",
+            Phase::Rolling => "while replacing agents",
             Phase::Gate => "while waiting for the network",
+            Phase::Strategy => "while giving the DaemonSets their update strategy back",
             Phase::Back => "while taking the change back",
             Phase::Done => "after the last step",
         }
@@ -68,6 +74,56 @@ pub struct Before {
     pub crds: Vec<String>,
     /// Nodes that bore the CNI's start-up taint.
     pub tainted: Vec<String>,
+}
+
+/// How fast agents are replaced, node by node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pace {
+    /// Canaries a node pool.
+    pub canaries: usize,
+    /// Agents that we take down at once, at most.
+    pub max_parallel: usize,
+    /// How long a canary must be well before the next node, in seconds.
+    pub soak_seconds: u64,
+    /// After how many seconds the rollout has failed.
+    #[serde(default)]
+    pub limit_seconds: u64,
+    /// Whether to stop once the canaries are well.
+    pub pause: bool,
+}
+
+/// What an upgrade or a rollback replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replaces {
+    /// The revision to go back to if it fails.
+    pub revision: i64,
+    /// The chart's version in it.
+    pub version: String,
+    /// The revision that a rollback goes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<i64>,
+    /// How long everything must hold in the end, in seconds.
+    pub settle_seconds: u64,
+    /// Node by node, where that is how this CNI is replaced; else its own controllers do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
+    /// Whether agents are restarted though their template is the same: only their configuration changes.
+    #[serde(default)]
+    pub restart: bool,
+    /// Nodes whose agents were replaced and found good, and canaries that have held, on this way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<String>,
+    /// Nodes that were done on the way there, once it is the way back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touched: Vec<String>,
+    /// Why it is being taken back, where it is: the finding's slug and message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<(String, String)>,
+    /// Where the walk goes on to after this hop, as `--to` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<String>,
 }
 
 /// One change.
@@ -106,6 +162,9 @@ pub struct Operation {
     /// `--no-rollback`.
     #[serde(default)]
     pub no_rollback: bool,
+    /// What it replaces; nothing on an install.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaces>,
     /// How far it has come.
     pub phase: Phase,
     /// Before it began.
@@ -120,6 +179,8 @@ pub struct Record {
     pub first_installed: Option<String>,
     /// The verdict after each revision's change, by revision.
     pub health: BTreeMap<i64, String>,
+    /// Who made each revision, `user@host`.
+    pub by: BTreeMap<i64, String>,
 }
 
 /// The journal: at most one change is under way, whatever the CNI.

@@ -7,3 +7,4 @@ pub mod connection;
 pub mod helm;
 mod private_folder;
 pub mod probe;
+pub mod recorded;

@@ -11,6 +11,7 @@ pub mod theme;
 mod advice;
 mod changes;
 mod grid;
+mod history;
 mod line;
 mod markdown;
 mod name;
@@ -29,7 +30,8 @@ mod tests;
 use crate::core::report::Report;
 
 pub use changes::changes;
-pub use plan::plan;
+pub use history::history;
+pub use plan::{plan, plans};
 pub use summary::summary;
 
 /// How text may look. Decided once, by the cli; nothing here asks a second time.

@@ -22,6 +22,8 @@ pub struct Changed {
     pub version: String,
     /// The release, `namespace/name`.
     pub release: String,
+    /// What an upgrade or a rollback replaces: `1.19.6, revision 3`; nothing on an install.
+    pub from: Option<String>,
 }
 
 /// The lines for people.
@@ -53,9 +55,12 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
             } else {
                 String::new()
             };
-            let text = format!(
-                "{name} is installed, and the network was seen to work{still} · next: kubectl byocni status"
-            );
+            let what = match &changed.from {
+                None => format!("{name} is installed"),
+                Some(from) => format!("{name} runs in place of {from}"),
+            };
+            let text =
+                format!("{what}, and the network was seen to work{still} · next: kubectl byocni status");
             say(Mark::Good, "DONE", &text);
         }
         Ended::Refused(finding) => {
@@ -73,10 +78,46 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
             );
             say(Mark::Warning, "STOPPED", &text);
         }
-        Ended::Back { because, left } => {
+        Ended::Paused { because } => {
+            say(Mark::Bad, because.code.slug, &because.message);
+            let text = format!(
+                "the cluster is left at rest, part old and part new · next: {}",
+                because.fix
+            );
+            say(Mark::Bad, "PAUSED", &text);
+        }
+        Ended::AtCanary { canaries } => {
+            let text = format!(
+                "{name} runs on {}, and is well there; the others are as before · next: kubectl byocni resume, or \
+                 kubectl byocni abort",
+                canaries.join(", ")
+            );
+            say(Mark::Good, "PAUSED", &text);
+        }
+        Ended::Back { because, left, stays } => {
             say(Mark::Bad, because.code.slug, &because.message);
             for one in left {
                 say(Mark::Warning, "left", one);
+            }
+            for one in stays {
+                say(Mark::Info, "stays", one);
+            }
+            if let (Some(from), true) = (&changed.from, left.is_empty()) {
+                let text = format!(
+                    "{} {from} runs again, and the network was seen to work · next: {}",
+                    changed.cni,
+                    if because.code.slug == CHANGE_INTERRUPTED.slug {
+                        "kubectl byocni status"
+                    } else {
+                        &because.fix
+                    }
+                );
+                let (mark, word) = match because.code.slug == CHANGE_INTERRUPTED.slug {
+                    true => (Mark::Good, "TAKEN BACK"),
+                    false => (Mark::Warning, "ROLLED BACK"),
+                };
+                say(mark, word, &text);
+                return lines;
             }
             if left.is_empty() && because.code.slug == CHANGE_INTERRUPTED.slug {
                 let text =
@@ -101,8 +142,16 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
             }
             let text = format!("{name} stays as it is: {why}");
             say(Mark::Warning, "kept", &text);
-            let next = "kubectl byocni status shows it; kubectl byocni resume goes on, with --version, -f or --set \
-                        where those were wrong; kubectl byocni abort --uninstall removes it all the same";
+            let next = match changed.from {
+                None => {
+                    "kubectl byocni status shows it; kubectl byocni resume goes on, with --version, -f or --set \
+                     where those were wrong; kubectl byocni abort --uninstall removes it all the same"
+                }
+                Some(_) => {
+                    "kubectl byocni status shows it; kubectl byocni resume goes on; kubectl byocni abort tries the way \
+                     back again"
+                }
+            };
             say(Mark::Bad, "NOT RECOVERED", next);
         }
         Ended::Lost { phase } => {
@@ -126,6 +175,7 @@ struct ChangeResult<'a> {
     cni: &'a str,
     version: &'a str,
     release: &'a str,
+    from: Option<&'a str>,
     outcome: &'static str,
     because: Option<Item<'a>>,
     nodes: &'a [String],
@@ -169,8 +219,10 @@ fn result<'a>(changed: &'a Changed, ended: &'a Ended) -> ChangeResult<'a> {
         Ended::Done { broken_before, .. } => ("done", None, broken_before, &[]),
         Ended::Refused(finding) => ("refused", Some(finding), &[], &[]),
         Ended::Stopped { .. } => ("stopped", None, &[], &[]),
-        Ended::Back { because, left } if left.is_empty() => ("rolled-back", Some(because), &[], &[]),
-        Ended::Back { because, left } => ("not-recovered", Some(because), &[], left),
+        Ended::Paused { because } => ("paused", Some(because), &[], &[]),
+        Ended::AtCanary { canaries } => ("at-canary", None, canaries, &[]),
+        Ended::Back { because, left, .. } if left.is_empty() => ("rolled-back", Some(because), &[], &[]),
+        Ended::Back { because, left, .. } => ("not-recovered", Some(because), &[], left),
         Ended::Stays { because, nodes, .. } => ("not-recovered", Some(because), nodes, &[]),
         Ended::Lost { .. } => ("lost-lock", None, &[], &[]),
     };
@@ -181,6 +233,7 @@ fn result<'a>(changed: &'a Changed, ended: &'a Ended) -> ChangeResult<'a> {
         cni: &changed.cni,
         version: &changed.version,
         release: &changed.release,
+        from: changed.from.as_deref(),
         outcome,
         because: because.map(Item::of),
         nodes,

@@ -77,9 +77,7 @@ pub fn cache() -> Result<PathBuf, String> {
 pub fn required_or_skip<T>(tier: &str, result: Result<T, String>) -> Option<T> {
     let names = |variable: &str| {
         let listed = std::env::var(variable).unwrap_or_default();
-        let named = listed
-            .split([',', ' '])
-            .any(|word| word == "all" || word == tier);
+        let named = listed.split([',', ' ']).any(|word| word == "all" || word == tier);
         (listed, named)
     };
     if names("BYOCNI_TEST_LEAVE_OUT").1 {

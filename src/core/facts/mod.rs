@@ -11,6 +11,7 @@ pub mod pods;
 pub mod ranges;
 pub mod release;
 pub mod scheduling;
+pub mod templates;
 
 use std::collections::BTreeMap;
 

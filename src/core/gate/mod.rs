@@ -28,8 +28,10 @@ use super::{
 
 pub use errors::baseline;
 pub use failure::{Failure, Kind, Reach};
+pub(in crate::core) use standing::too_many;
 pub use started::agents_ever_ran;
 pub use watch::Gate;
+pub(in crate::core) use workloads::replicas_lack;
 
 /// What a change must bring about, and what was wrong before it.
 #[derive(Clone)]

@@ -72,7 +72,7 @@ impl<'f, 'a> Standing<'f, 'a> {
 
 /// Machines fail and are taken away by themselves: one at a time, or 2 % of a large cluster, and never half of a
 /// small one. More than that may be a network that cut its nodes off from the API server.
-fn too_many(lost: usize, nodes: usize) -> bool {
+pub(in crate::core) fn too_many(lost: usize, nodes: usize) -> bool {
     lost > (nodes / 50).max(1) || (lost > 0 && lost * 2 >= nodes)
 }
 

@@ -19,8 +19,27 @@ use crate::core::{
 /// The plan of an install.
 pub fn install(inputs: Inputs<'_>) -> Plan {
     let look = Look::of(&inputs);
-    let mut found = preflight::found(&look);
-    let (findings, before) = in_order(&mut found, &inputs);
+    let found = preflight::found(&look);
+    let creates = look.rendered.as_ref().map(|_| creates(&look));
+    let gate = gate(&look);
+    let steps = if found.nothing_to_do {
+        vec![]
+    } else {
+        steps(&look, &found, creates.as_ref().map(Vec::len), &gate)
+    };
+    finish(&look, &inputs, found, creates, gate, steps)
+}
+
+/// The plan of any change, from what was found and what will be done.
+pub(super) fn finish(
+    look: &Look<'_>,
+    inputs: &Inputs<'_>,
+    mut found: Found,
+    creates: Option<Vec<Subject>>,
+    gate: GatePlan,
+    steps: Vec<Step>,
+) -> Plan {
+    let (findings, before) = in_order(&mut found, inputs);
     let change = inputs.request.change;
     let mut blocked_by: Vec<&'static str> = vec![];
     // Where nothing is done nothing can be forbidden.
@@ -33,14 +52,7 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
         }
     }
     let report = inputs.report;
-    let creates = look.rendered.as_ref().map(|_| creates(&look));
-    let gate = gate(&look);
-    let steps = if found.nothing_to_do {
-        vec![]
-    } else {
-        steps(&look, &found, creates.as_ref().map(Vec::len), &gate)
-    };
-    let skipped = skipped(&found, &inputs);
+    let skipped = skipped(&found, inputs);
     let unread = inputs.surroundings.unread.clone();
     Plan {
         change,
@@ -73,6 +85,12 @@ pub fn install(inputs: Inputs<'_>) -> Plan {
             .collect(),
         blocked_by,
         nothing_to_do: found.nothing_to_do,
+        from: None,
+        hop: None,
+        diff: None,
+        rollout: None,
+        from_revision: None,
+        to_revision: None,
     }
 }
 
@@ -144,26 +162,26 @@ fn skipped(found: &Found, inputs: &Inputs<'_>) -> Vec<(String, String)> {
     all
 }
 
+/// Definitions that come from charts of their own.
+pub(super) fn apply_crds(look: &Look<'_>) -> Option<Step> {
+    let charts = look.crd_charts.iter();
+    let charts: Vec<String> = charts.map(|c| format!("{} {}", c.name, c.version)).collect();
+    (!charts.is_empty()).then(|| Step {
+        name: "apply-crds",
+        does: format!(
+            "apply the CustomResourceDefinitions of {}, server-side, and wait until they are Established",
+            charts.join(", ")
+        ),
+    })
+}
+
 fn steps(look: &Look<'_>, found: &Found, creates: Option<usize>, gate: &GatePlan) -> Vec<Step> {
     let (release, namespace) = (&look.draft.release, &look.draft.namespace);
     let mut steps = vec![Step {
         name: "lock",
         does: "take the cluster's lock for changes of its CNI, and begin the journal".into(),
     }];
-    if !look.crd_charts.is_empty() {
-        let charts: Vec<String> = look
-            .crd_charts
-            .iter()
-            .map(|c| format!("{} {}", c.name, c.version))
-            .collect();
-        steps.push(Step {
-            name: "apply-crds",
-            does: format!(
-                "apply the CustomResourceDefinitions of {}, server-side, and wait until they are Established",
-                charts.join(", ")
-            ),
-        });
-    }
+    steps.extend(apply_crds(look));
     if found.adopts {
         steps.push(Step {
             name: "take-ownership",
@@ -249,7 +267,7 @@ pub fn gate_plan(nodes: usize, budget: Duration, operator: bool, asked: Option<D
 }
 
 /// The gate of what the chart renders.
-fn gate(look: &Look<'_>) -> GatePlan {
+pub(super) fn gate(look: &Look<'_>) -> GatePlan {
     let agents: Vec<&Workload> = agents(look);
     // No agent among what is rendered: an operator makes them.
     let operator = look.rendered.is_some()
@@ -308,19 +326,32 @@ pub fn span(duration: Duration) -> String {
     }
 }
 
-/// What the plan is about, in a few words: `Install Cilium 1.19.6`.
+/// What the plan is about, in a few words: `Install Cilium 1.19.6`, `Upgrade Cilium 1.19.6 to 1.20.0`, `Roll Cilium back
+/// to revision 3 (1.19.6)`.
 pub fn title(plan: &Plan) -> String {
-    let verb = match plan.change {
-        Change::Install => "Install",
-        Change::Upgrade => "Upgrade to",
-        Change::Rollback => "Roll back to",
-    };
-    let version = if plan.chart.app_version.is_empty() {
-        &plan.chart.version
+    let (cni, version) = (&plan.cni, installs(&plan.chart));
+    match (plan.change, &plan.from, plan.to_revision) {
+        (Change::Install, ..) => format!("Install {cni} {version}"),
+        (Change::Upgrade, Some(from), _) if installs(from) == version => {
+            format!("Upgrade {cni} {version} to other values")
+        }
+        (Change::Upgrade, Some(from), _) => format!("Upgrade {cni} {} to {version}", installs(from)),
+        (Change::Upgrade, None, _) => format!("Upgrade {cni} to {version}"),
+        (Change::Rollback, _, Some(revision)) => {
+            format!("Roll {cni} back to revision {revision} ({version})")
+        }
+        (Change::Rollback, _, None) => format!("Roll {cni} back to {version}"),
+    }
+}
+
+/// The version that a chart installs, else its own.
+fn installs(chart: &ChartUsed) -> &str {
+    let version = if chart.app_version.is_empty() {
+        &chart.version
     } else {
-        &plan.chart.app_version
+        &chart.app_version
     };
-    format!("{verb} {} {}", plan.cni, version.trim_start_matches('v'))
+    version.trim_start_matches('v')
 }
 
 #[cfg(test)]

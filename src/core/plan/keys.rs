@@ -64,58 +64,86 @@ const SHOWN: usize = 6;
 /// no longer has.
 pub fn check(chart: &Chart, keys: &Keys, request: &Request) -> Vec<Finding> {
     let user = &request.user_values;
+    let gone = gone(user, chart, keys);
+    let unknown = unknown_beside(&gone, user, chart, keys);
+    removed(chart, &gone)
+        .into_iter()
+        .chain(strange(chart, &unknown))
+        .collect()
+}
+
+/// Keys of these values that charts had once and this one no longer has. `null` takes a default away and harms nothing.
+pub fn gone(values: &Value, chart: &Chart, keys: &Keys) -> Vec<&'static Removed> {
     let minor = version::parse(&chart.version).map(|v| (v.major, v.minor));
-    let gone: Vec<&Removed> = keys
-        .removed
+    keys.removed
         .iter()
         .filter(|r| minor.is_none_or(|m| m >= r.since))
         // Some went with a patch.
         .filter(|r| tree::at(&chart.values, r.key).is_none())
-        .filter(|r| tree::at(user, r.key).is_some_and(|v| !v.is_null()))
-        .collect();
-    let removed: Vec<&str> = gone.iter().map(|r| r.key).collect();
-    let unknown: Vec<String> = unknown(user, chart, keys)
-        .into_iter()
-        .filter(|key| !tree::below(key, &removed))
-        .collect();
-    let mut findings = vec![];
-    let name = format!("{} {}", chart.name, chart.version);
-    if !gone.is_empty() {
-        let each: Vec<String> = gone.iter().map(|r| with_successor(r)).collect();
-        findings.push(Finding::new(
+        .filter(|r| tree::at(values, r.key).is_some_and(|v| !v.is_null()))
+        .collect()
+}
+
+/// Keys of these values that the chart does not have, but for those that are told as gone.
+pub fn unknown_beside(gone: &[&Removed], values: &Value, chart: &Chart, keys: &Keys) -> Vec<String> {
+    let gone: Vec<&str> = gone.iter().map(|r| r.key).collect();
+    let mut all = unknown(values, chart, keys);
+    all.retain(|key| !tree::below(key, &gone));
+    all
+}
+
+/// The finding for keys that the chart no longer has.
+pub fn removed(chart: &Chart, gone: &[&Removed]) -> Option<Finding> {
+    let each: Vec<String> = gone.iter().map(|r| with_successor(r)).collect();
+    (!each.is_empty()).then(|| {
+        Finding::new(
             &VALUE_REMOVED,
             vec![],
-            format!("the chart {name} no longer has {}", each.join("; ")),
+            format!(
+                "the chart {} {} no longer has {}",
+                chart.name,
+                chart.version,
+                each.join("; ")
+            ),
             "kubectl byocni explain value-removed",
-        ));
+        )
+    })
+}
+
+/// The finding for keys that the chart does not have; the nearest ones are named.
+pub fn strange(chart: &Chart, unknown: &[String]) -> Option<Finding> {
+    if unknown.is_empty() {
+        return None;
     }
-    if !unknown.is_empty() {
-        let all = known(chart);
-        let each: Vec<String> = unknown
-            .iter()
-            .take(SHOWN)
-            .map(|key| {
-                let shown = Text::new(key).line(100);
-                match nearest(key, &all) {
-                    Some(near) => format!("{shown} (nearest: {near})"),
-                    None => shown,
-                }
-            })
-            .collect();
-        let more = unknown.len().saturating_sub(SHOWN);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        findings.push(Finding::new(
-            &VALUE_UNKNOWN,
-            vec![],
-            format!("the chart {name} has no value {}{more}", each.join(", ")),
-            format!("helm show values {} lists its keys", chart_reference(chart)),
-        ));
-    }
-    findings
+    let all = known(chart);
+    let each: Vec<String> = unknown
+        .iter()
+        .take(SHOWN)
+        .map(|key| {
+            let shown = Text::new(key).line(100);
+            match nearest(key, &all) {
+                Some(near) => format!("{shown} (nearest: {near})"),
+                None => shown,
+            }
+        })
+        .collect();
+    let more = unknown.len().saturating_sub(SHOWN);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    Some(Finding::new(
+        &VALUE_UNKNOWN,
+        vec![],
+        format!(
+            "the chart {} {} has no value {}{more}",
+            chart.name,
+            chart.version,
+            each.join(", ")
+        ),
+        format!("helm show values {} lists its keys", chart_reference(chart)),
+    ))
 }
 
 fn chart_reference(chart: &Chart) -> String {

@@ -1,9 +1,11 @@
 //! What a change would do, before it does anything: a pure function of the capture, the chart and what was asked.
 //!
 //! The way of the data: [`values::draft`] says which values this cluster needs and why; `io` renders the chart with
-//! them; [`install`] adds what that brings into the cluster, the steps, and everything that forbids it.
+//! them; [`install`] adds what that brings into the cluster, the steps, and everything that forbids it. Upgrades and
+//! rollbacks have a way of their own, in [`upgrade`].
 
 pub mod assemble;
+pub mod diff;
 pub mod keys;
 pub mod pool;
 pub mod preflight;
@@ -68,6 +70,8 @@ pub enum Origin {
     User,
     /// The chart's own default, shown because it matters here.
     Default,
+    /// Demanded by the version of the chart: a key has another name there.
+    Chart,
 }
 
 impl Origin {
@@ -77,6 +81,7 @@ impl Origin {
             Origin::Cluster => "cluster",
             Origin::User => "user",
             Origin::Default => "default",
+            Origin::Chart => "chart",
         }
     }
 }
@@ -219,7 +224,8 @@ pub struct Plan {
     pub values: Vec<PlannedValue>,
     /// The pools that the CNI will hand out, with the prefix length of their blocks.
     pub pools: Vec<(IpNet, Option<u8>)>,
-    /// What will be created, sorted; absent where nothing could be rendered.
+    /// What will be created, sorted; what is there already is left out of an upgrade's. Absent where nothing could be
+    /// rendered.
     pub creates: Option<Vec<Subject>>,
     /// The steps, in order.
     pub steps: Vec<Step>,
@@ -237,6 +243,18 @@ pub struct Plan {
     pub blocked_by: Vec<&'static str>,
     /// The same version with the same values is there already: nothing to do.
     pub nothing_to_do: bool,
+    /// The chart that is installed; absent for an install.
+    pub from: Option<ChartUsed>,
+    /// Which hop of how many, from 1; absent where there is one alone.
+    pub hop: Option<(usize, usize)>,
+    /// What becomes different; absent for an install, and where nothing could be rendered.
+    pub diff: Option<diff::Diff>,
+    /// The rollout node by node; absent where the CNI's controllers roll.
+    pub rollout: Option<super::rollout::Schedule>,
+    /// The release's revision that runs; absent for an install.
+    pub from_revision: Option<i64>,
+    /// The revision that a rollback goes to.
+    pub to_revision: Option<i64>,
 }
 
 impl Plan {

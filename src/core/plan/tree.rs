@@ -65,6 +65,24 @@ pub fn set(tree: &mut Value, key: &str, value: Value) {
     *here = value;
 }
 
+/// Takes a key away, and the maps above it that are empty then; gives what stood there.
+pub fn remove(tree: &mut Value, key: &str) -> Option<Value> {
+    fn walk(here: &mut Value, words: &[String]) -> Option<Value> {
+        let map = here.as_object_mut()?;
+        let (word, rest) = words.split_first()?;
+        if rest.is_empty() {
+            return map.remove(word);
+        }
+        let inner = map.get_mut(word)?;
+        let taken = walk(inner, rest)?;
+        if inner.as_object().is_some_and(Map::is_empty) {
+            map.remove(word);
+        }
+        Some(taken)
+    }
+    walk(tree, &path(key))
+}
+
 /// Puts `over` onto `base` as Helm does: maps are merged, everything else, lists too, is replaced.
 pub fn merge(base: &mut Value, over: &Value) {
     match (base, over) {
@@ -135,6 +153,17 @@ mod tests {
         let mut base = json!({"a": {"x": 1, "l": [1, 2]}, "b": 1});
         merge(&mut base, &json!({"a": {"l": [3], "y": null}, "b": {"c": 2}}));
         assert_eq!(base, json!({"a": {"x": 1, "l": [3], "y": null}, "b": {"c": 2}}));
+    }
+
+    #[test]
+    fn a_key_is_taken_away_with_the_maps_that_it_leaves_empty() {
+        let mut tree = json!({"a": {"b": {"c": 1}, "d": 2}, "e": {"f": {}}});
+        assert_eq!(remove(&mut tree, "a.b.c"), Some(json!(1)));
+        assert_eq!(tree, json!({"a": {"d": 2}, "e": {"f": {}}}));
+        assert_eq!(remove(&mut tree, "a.x"), None);
+        assert_eq!(remove(&mut tree, "a.d.x"), None);
+        assert_eq!(remove(&mut tree, "e.f"), Some(json!({})));
+        assert_eq!(tree, json!({"a": {"d": 2}}));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{Draft, Origin, PlannedValue, Request, keys, pool, tree, version};
 use crate::core::{
     chart::Chart,
     checks,
+    code::Change,
     facts::{Facts, cidr},
     finding::Finding,
     report::Pool,
@@ -19,7 +20,9 @@ pub struct Drafting<'a> {
     pub facts: &'a Facts<'a>,
     /// The chart.
     pub chart: &'a Chart,
-    /// The user's values, merged.
+    /// What is done with them: findings name its command.
+    pub change: Change,
+    /// The user's values, merged; in an upgrade with those that the release has already.
     pub user: &'a Value,
     /// The pools that were given or derived, checked already; empty where there is none.
     pub pools: &'a [IpNet],
@@ -48,6 +51,14 @@ impl Drafting<'_> {
         all
     }
 
+    /// The command that the fixes of findings begin with.
+    pub fn command(&self, id: &str) -> String {
+        match self.change {
+            Change::Install => format!("kubectl byocni install {id}"),
+            Change::Upgrade | Change::Rollback => "kubectl byocni upgrade".into(),
+        }
+    }
+
     /// Whether this runs on Azure's network, where only what looks like traffic between machines passes.
     pub fn on_azure(&self) -> bool {
         matches!(self.facts.platform.name, "aks" | "azure")
@@ -70,8 +81,6 @@ pub struct Needed {
     pub pools: Vec<IpNet>,
     /// Prefix length of the blocks cut from them, one a pool.
     pub masks: Vec<u8>,
-    /// What these values forbid or warn of.
-    pub findings: Vec<Finding>,
 }
 
 /// The needed values as a tree, without the chart's own.
@@ -112,6 +121,7 @@ pub fn draft(facts: &Facts<'_>, chart: &Chart, request: &Request) -> Draft {
     let drafting = Drafting {
         facts,
         chart,
+        change: request.change,
         user,
         pools: &chosen.pools,
         pool_reason: &chosen.reason,
@@ -125,7 +135,7 @@ pub fn draft(facts: &Facts<'_>, chart: &Chart, request: &Request) -> Draft {
 
     let mut findings = chosen.findings;
     findings.extend(keys::check(chart, &installing.keys, request));
-    findings.extend(needed.findings);
+    findings.extend((installing.rules)(&drafting, &effective));
     findings.extend(version::judge(
         &chart.version,
         cni,
@@ -172,7 +182,11 @@ fn shadowed(user: &Value, key: &str) -> bool {
 }
 
 /// The user's own values. A value is shown only where rules look at it: any other may be a secret.
-fn of_user(user: &Value, needed: &[(String, Value, Origin, String)], shown: &[&str]) -> Vec<PlannedValue> {
+pub(super) fn of_user(
+    user: &Value,
+    needed: &[(String, Value, Origin, String)],
+    shown: &[&str],
+) -> Vec<PlannedValue> {
     let all = tree::leaves(user).into_iter();
     all.map(|(key, value)| {
         let planned = needed.iter().find(|n| n.0 == key && n.2 != Origin::Default);
@@ -199,7 +213,7 @@ fn one_line(value: &Value) -> String {
 }
 
 /// The value without anything that a terminal would act on.
-fn clean(value: &Value) -> Value {
+pub(super) fn clean(value: &Value) -> Value {
     match value {
         Value::String(text) => Text::new(text).line(200).into(),
         Value::Array(items) => items.iter().map(clean).collect(),

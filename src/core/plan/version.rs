@@ -213,13 +213,21 @@ fn newest(all: &[(Version, &Offered)], cni: &Cni, facts: &Facts<'_>) -> Result<(
     }
 }
 
-struct Unsuited {
-    subjects: Vec<Subject>,
-    words: String,
+/// Why a version does not run here.
+pub(super) struct Unsuited {
+    /// The nodes that are in the way, where it is a matter of nodes.
+    pub subjects: Vec<Subject>,
+    /// As the rest of a sentence that begins with the version.
+    pub words: String,
 }
 
 /// Why a version does not run here: its chart asks for other Kubernetes versions, or a kernel is too old.
-fn unsuited(version: &Version, offered: &Offered, cni: &Cni, facts: &Facts<'_>) -> Option<Unsuited> {
+pub(super) fn unsuited(
+    version: &Version,
+    offered: &Offered,
+    cni: &Cni,
+    facts: &Facts<'_>,
+) -> Option<Unsuited> {
     let kubernetes = facts.platform.kubernetes_version.as_deref().and_then(parse);
     if let (Some(asked), Some(kubernetes)) = (&offered.kube_version, &kubernetes)
         && satisfies(asked, kubernetes) == Some(false)
@@ -435,10 +443,16 @@ pub fn judge(version: &str, cni: &Cni, change: Change, facts: &Facts<'_>, values
                     "{} {version}: {evidence}; {} ({})",
                     cni.name, row.effect, row.source
                 ),
-                format!(
-                    "kubectl byocni install {} --version {}.{}.{} or newer",
-                    cni.id, row.below.0, row.below.1, row.below.2
-                ),
+                match change {
+                    Change::Install => format!(
+                        "kubectl byocni install {} --version {}.{}.{} or newer",
+                        cni.id, row.below.0, row.below.1, row.below.2
+                    ),
+                    _ => format!(
+                        "kubectl byocni upgrade --to {}.{}.{} or newer",
+                        row.below.0, row.below.1, row.below.2
+                    ),
+                },
             )
         }));
     }

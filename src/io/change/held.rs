@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     core::{
+        change::Event,
         codes::change::CHANGE_LOCKED,
         finding::{Finding, Subject},
-        journal::Phase,
+        journal::{Operation, Phase},
     },
     io::connection::Connection,
 };
@@ -34,9 +35,14 @@ pub enum Slipped {
 }
 
 impl Held {
-    /// Takes the lock and reads the journal; a finding where somebody else has the lock.
-    pub async fn take(connection: &Connection, by: &str) -> Result<Result<Held, Finding>, ChangeError> {
-        let lock = match Lock::take(connection, by).await {
+    /// Takes the lock and reads the journal; a finding where somebody else has the lock. While a lease of somebody else
+    /// is watched, `tell` hears of it.
+    pub async fn take(
+        connection: &Connection,
+        by: &str,
+        tell: &(dyn Fn(&Event) + Sync),
+    ) -> Result<Result<Held, Finding>, ChangeError> {
+        let lock = match Lock::take(connection, by, tell).await {
             Ok(lock) => lock,
             Err(LockError::Held(holder)) => {
                 let since = holder
@@ -72,11 +78,16 @@ impl Held {
 
     /// Writes down what begins now.
     pub async fn phase(&mut self, phase: Phase) -> Result<(), Slipped> {
+        self.note(|operation| operation.phase = phase).await
+    }
+
+    /// Writes down what `change` makes of the operation.
+    pub async fn note(&mut self, change: impl FnOnce(&mut Operation)) -> Result<(), Slipped> {
         if !self.lock.ours().await {
             return Err(Slipped::Lost);
         }
         if let Some(operation) = &mut self.book.journal.operation {
-            operation.phase = phase;
+            change(operation);
         }
         match self.book.write(&self.connection).await {
             Ok(()) => Ok(()),

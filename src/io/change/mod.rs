@@ -1,7 +1,9 @@
 //! Changing a cluster: lock, journal, steps, and the way back.
 
 mod apply;
+mod at_helm;
 mod back;
+mod brought;
 mod held;
 mod identity;
 pub mod journal;
@@ -9,6 +11,10 @@ mod kept;
 pub mod lock;
 pub mod planning;
 mod records;
+mod rendered;
+mod replace;
+mod replacing;
+mod roll;
 mod run;
 pub mod trial;
 mod tries;
@@ -16,4 +22,5 @@ mod watching;
 
 pub(super) use apply::FIELD_MANAGER;
 pub use identity::{random, who};
-pub use run::{ChangeError, Job, abort, begin, interrupted, resume};
+pub use replace::{at_ease, still};
+pub use run::{ChangeError, Former, Job, abort, begin, interrupted, resume};

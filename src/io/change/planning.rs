@@ -1,26 +1,26 @@
 //! From what the user asks for to a plan: the capture, the chart, what helm renders, what the server allows. Nothing is
 //! judged here; what goes wrong on the way becomes a finding of the plan, so that a refused plan says all of it at once.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{interrupted, journal, lock, records, trial};
+use super::{interrupted, journal, lock, records, rendered::taken, trial};
 use crate::{
     core::{
         capture::{Capture, Source},
         chart::Chart,
-        cni::{Cni, image_version, minor_of},
+        cni::{Cni, minor_of},
         codes::change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
         facts::{Asked, Facts},
         finding::{Finding, Subject},
-        gate::{self, Expectation},
-        journal::{Before, JournaledChart, Operation, Phase},
+        gate,
+        journal::{Before, JournaledChart, Operation, Phase, Replaces},
         judge,
-        manifest::{self, Object},
+        manifest::Object,
         plan::{
-            self, Draft, Inputs, Installed, Plan, Request, Surroundings, preflight::RENDERED, rights, values,
-            version,
+            self, Draft, Inputs, Installed, Plan, Request, Surroundings, diff, preflight::RENDERED, rights,
+            upgrade, version,
         },
         text::Text,
     },
@@ -28,9 +28,14 @@ use crate::{
         charts::{ChartError, ChartSource, Charts, Fetched},
         cluster,
         connection::Connection,
-        helm::{Helm, HelmError, Rendering, Target},
+        helm::{Helm, HelmError, Target},
         probe,
     },
+};
+
+pub use super::{
+    rendered::{expected, render},
+    replacing::Replacing,
 };
 
 /// What a plan does not know without helm.
@@ -51,6 +56,8 @@ pub enum Origin {
         /// The documents.
         text: String,
     },
+    /// A revision's own chart, from Helm's record.
+    Recorded(Box<Fetched>),
 }
 
 /// What plans are made with.
@@ -67,6 +74,8 @@ pub struct Planner<'p> {
     pub version: Option<&'p str>,
     /// What the user's flags add to captures.
     pub asked: &'p Asked,
+    /// What is replaced; nothing on an install.
+    pub replacing: Option<&'p Replacing<'p>>,
     /// The live cluster, absent where the plan is made from a file.
     pub live: Option<Live<'p>>,
 }
@@ -86,6 +95,8 @@ pub struct Live<'p> {
 pub struct Planned {
     /// The plan.
     pub plan: Plan,
+    /// What agents will see differently; absent on an install, and without helm.
+    diff: Option<diff::Diff>,
     /// Values and pools.
     pub draft: Draft,
     /// The chart; absent where none could be had, and the plan is refused.
@@ -96,6 +107,8 @@ pub struct Planned {
     pub definitions: Vec<Object>,
     /// What the chart renders; absent without helm.
     pub rendered: Option<Vec<Object>>,
+    /// What is replaced; nothing on an install.
+    replaces: Option<Replaces>,
     /// What was asked of the cluster and of this machine.
     surroundings: Surroundings,
 }
@@ -123,21 +136,22 @@ impl Planner<'_> {
         };
         // Without a chart nothing can be said of keys.
         let request = if fetched.is_some() { self.request } else { &bare };
-        let draft = values::draft(&facts, chart, request);
+        let draft = self.draft(&facts, chart, request);
         let crd_charts = self.crd_charts(fetched.as_ref(), &mut surroundings).await;
         let kubernetes = capture.server_version.as_ref().map(ToString::to_string);
         let mut rendered = None;
         let mut definitions = vec![];
         match (&fetched, self.helm) {
             (Some(fetched), Ok(helm)) => {
-                let made = render(helm, fetched, &draft, kubernetes.as_deref()).await;
+                let upgrades = self.replacing.is_some();
+                let made = render(helm, fetched, &draft, kubernetes.as_deref(), upgrades).await;
                 rendered = taken(made, &mut surroundings);
                 for chart in &crd_charts {
                     let bare = Draft {
                         values: Value::Object(Map::new()),
                         ..draft.clone()
                     };
-                    let made = render(helm, chart, &bare, kubernetes.as_deref()).await;
+                    let made = render(helm, chart, &bare, kubernetes.as_deref(), upgrades).await;
                     definitions.extend(taken(made, &mut surroundings).unwrap_or_default());
                 }
             }
@@ -155,6 +169,15 @@ impl Planner<'_> {
             )
             .await;
         }
+        let diff = self
+            .diff(
+                &facts,
+                fetched.as_ref(),
+                &draft,
+                rendered.as_deref(),
+                kubernetes.as_deref(),
+            )
+            .await;
         let plan = self.assemble(
             capture,
             &facts,
@@ -162,15 +185,19 @@ impl Planner<'_> {
             &crd_charts,
             &draft,
             rendered.as_deref(),
+            diff.clone(),
             surroundings.clone(),
         );
+        let replaces = self.replaces(diff.as_ref());
         Planned {
             plan,
+            diff,
             draft,
             chart: fetched,
             crd_charts,
             definitions,
             rendered,
+            replaces,
             surroundings,
         }
     }
@@ -187,7 +214,7 @@ impl Planner<'_> {
             .await
             .map_err(|e| e.to_string())?;
         let facts = Facts::of(&capture, self.asked);
-        let draft = values::draft(&facts, &fetched.chart, self.request);
+        let draft = self.draft(&facts, &fetched.chart, self.request);
         let mut surroundings = planned.surroundings.clone();
         surroundings.installed = self.installed(live, &draft, &mut surroundings).await;
         let before = planned
@@ -218,6 +245,7 @@ impl Planner<'_> {
             &planned.crd_charts,
             &draft,
             rendered,
+            planned.diff.clone(),
             surroundings,
         );
         Ok(plan
@@ -235,12 +263,13 @@ impl Planner<'_> {
         crd_charts: &[Fetched],
         draft: &Draft,
         rendered: Option<&[Object]>,
+        diff: Option<diff::Diff>,
         surroundings: Surroundings,
     ) -> Plan {
         let report = judge::report(capture, self.asked, &|_| true);
         let crd_charts: Vec<Chart> = crd_charts.iter().map(|f| f.chart.clone()).collect();
         let without_helm = surroundings.skipped.iter().any(|(check, _)| check == UNRENDERED);
-        let mut plan = plan::install(Inputs {
+        let inputs = Inputs {
             facts,
             report: &report,
             chart,
@@ -249,7 +278,24 @@ impl Planner<'_> {
             draft: draft.clone(),
             rendered,
             surroundings,
-        });
+        };
+        let mut plan = match self.replacing {
+            None => plan::install(inputs),
+            Some(replacing) => upgrade::plan(
+                inputs,
+                upgrade::Extra {
+                    from: replacing.from,
+                    to: replacing.to,
+                    diff,
+                    rollout: self.schedule(facts, &report, rendered),
+                    hop: replacing.hop,
+                    offered: replacing.offered,
+                },
+            ),
+        };
+        if let Some(replacing) = self.replacing {
+            plan.gate.settle = replacing.settle;
+        }
         // The same want is not told three times.
         plan.skipped
             .retain(|(_, missing)| !without_helm || missing != RENDERED);
@@ -265,6 +311,7 @@ impl Planner<'_> {
                     .wrap_manifest(name, source, text)
                     .map_err(|e| chart_finding(&e));
             }
+            Origin::Recorded(fetched) => return Ok((**fetched).clone()),
             Origin::Chart(source) => source,
         };
         let version = match (self.request.cni, self.version) {
@@ -495,6 +542,13 @@ impl Planned {
             gate_seconds: self.plan.gate.timeout.as_secs(),
             take_ownership: request.take_ownership,
             no_rollback: request.no_rollback,
+            replaces: self.replaces.clone().map(|mut replaces| {
+                if let (Some(pace), Some(rollout)) = (&mut replaces.pace, &self.plan.rollout) {
+                    let limit = request.timeout.unwrap_or(rollout.limit);
+                    pace.limit_seconds = limit.as_secs();
+                }
+                replaces
+            }),
             phase: Phase::Planned,
             before: Before {
                 revision: self.surroundings.installed.as_ref().map(|i| i.revision),
@@ -504,100 +558,6 @@ impl Planned {
                 crds: crds.collect(),
                 tainted: tainted.map(|n| n.name.to_string()).collect(),
             },
-        }
-    }
-}
-
-/// What the gate of an operation waits for, given what its chart renders.
-pub fn expected(
-    operation: &Operation,
-    cni: Option<&'static Cni>,
-    rendered: &[Object],
-    settle: Duration,
-) -> Expectation {
-    let of = |kind: &str| -> Vec<(String, String)> {
-        let own = rendered
-            .iter()
-            .filter(|o| o.kind == kind && o.group() == "apps" && rights::is_installed(o));
-        own.map(|o| {
-            let namespace = o.namespace.as_deref().unwrap_or(&operation.namespace);
-            (namespace.to_string(), o.name.clone())
-        })
-        .collect()
-    };
-    let agents = rendered.iter().filter(|o| o.kind == "DaemonSet");
-    let agents =
-        agents.filter_map(|o| serde_json::from_value::<crate::core::capture::Workload>(o.value.clone()).ok());
-    let version = agents
-        .filter(|w| cni.is_some_and(|c| c.evidence(w).is_some()))
-        .find_map(|w| image_version(&cni?.agent_container(&w)?.image));
-    Expectation {
-        change: operation.change,
-        cni,
-        daemon_sets: of("DaemonSet"),
-        deployments: of("Deployment"),
-        namespace: operation.namespace.clone(),
-        pools: operation.pools.clone(),
-        broken_before: operation.before.broken_nodes.clone(),
-        errors_before: operation.before.errors.clone(),
-        settle,
-        limit: Duration::from_secs(operation.gate_seconds),
-        version,
-        probe: true,
-    }
-}
-
-/// What a chart renders with these values.
-///
-/// # Errors
-/// Helm's, or that it printed no manifest.
-pub async fn render(
-    helm: &Helm,
-    fetched: &Fetched,
-    draft: &Draft,
-    kubernetes: Option<&str>,
-) -> Result<Vec<Object>, HelmError> {
-    let text = helm
-        .template(&Rendering {
-            chart: &fetched.path,
-            release: &draft.release,
-            namespace: &draft.namespace,
-            values: &draft.values,
-            kube_version: kubernetes,
-            api_versions: &[],
-            upgrade: false,
-        })
-        .await?;
-    let documents = crate::yaml::documents(&text).map_err(|why| HelmError::Strange {
-        program: helm.program().to_path_buf(),
-        why: format!("what it rendered is no YAML: {}", Text::new(&why).line(200)),
-    })?;
-    Ok(manifest::objects(documents))
-}
-
-/// What was rendered; a finding where helm would not.
-fn taken(made: Result<Vec<Object>, HelmError>, surroundings: &mut Surroundings) -> Option<Vec<Object>> {
-    match made {
-        Ok(objects) if objects.is_empty() => {
-            surroundings.findings.push(Finding::new(
-                &CHART_UNUSABLE,
-                vec![],
-                "the chart renders nothing with these values: there would be nothing to install".into(),
-                "kubectl byocni explain chart-unusable",
-            ));
-            None
-        }
-        Ok(objects) => Some(objects),
-        Err(error) => {
-            surroundings.findings.push(Finding::new(
-                &CHART_UNUSABLE,
-                vec![],
-                format!("the chart cannot be rendered with these values: {error}"),
-                error
-                    .hint()
-                    .unwrap_or_else(|| "kubectl byocni explain chart-unusable".into()),
-            ));
-            None
         }
     }
 }

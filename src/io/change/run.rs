@@ -1,48 +1,45 @@
 //! A change, step by step. Each phase is written into the journal before it begins; before each write the lock is asked
 //! whether it is still ours. What a step did is read back from the cluster, not believed.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a helm that outlived its plugin is waited for"
-)]
 
-use std::{
-    convert::Infallible,
-    time::{Duration, Instant},
-};
-
-use tokio::sync::watch;
+use serde_json::Value;
 
 use super::{
-    apply, back,
+    apply, at_helm, back,
     held::{Held, Slipped},
     journal::{JournalError, Luggage},
     kept,
-    lock::{Lock, LockError},
-    tries::Tries,
+    lock::LockError,
+    replace,
     watching::{Watched, Watching},
 };
 use crate::{
     core::{
         change::{Ended, Event, where_it_stands},
-        codes::change::{CHANGE_INTERRUPTED, HELM_FAILED, PLAN_STALE},
+        codes::change::{CHANGE_INTERRUPTED, PLAN_STALE},
         facts::Asked,
         finding::{Finding, Subject},
         gate::{Expectation, Failure, Look, Reach},
         journal::{Operation, Phase},
         manifest::Object,
-        plan::differing,
+        revision::OURS,
     },
     io::{
         connection::{Connection, RequestError},
-        helm::{Change, Helm, HelmError, Release, Revision, Stop, Target},
+        helm::{Helm, HelmError, Release, Stop, Target},
     },
 };
 
-/// Helm's own limit: for hooks, and for the API server to serve definitions. The network is waited for by the gate.
-const HELM_LIMIT: Duration = Duration::from_secs(300);
-
-/// How long a helm that outlived its plugin is waited for.
-const OUTLIVED: Duration = Duration::from_secs(60);
+/// The revision that an upgrade or a rollback goes back to, from Helm's own record.
+pub struct Former<'j> {
+    /// Its chart's archive.
+    pub chart: &'j std::path::Path,
+    /// Its chart's version.
+    pub version: &'j str,
+    /// Its values, whole.
+    pub values: &'j Value,
+    /// What the gate waits for on the way back.
+    pub expected: Expectation,
+}
 
 /// Everything that a change needs.
 pub struct Job<'j> {
@@ -62,6 +59,8 @@ pub struct Job<'j> {
     pub luggage: Luggage,
     /// What the gate waits for.
     pub expected: Expectation,
+    /// Where an upgrade or a rollback goes back to; nothing on an install.
+    pub former: Option<Former<'j>>,
     /// What the user's flags add to captures.
     pub asked: &'j Asked,
     /// Becomes true when the user wants to stop.
@@ -141,12 +140,23 @@ impl<'j> Job<'j> {
         (self.tell)(&Event::Step {
             name,
             does: does.into(),
+            limit: None,
         });
     }
 
     /// The release, for what reads it or must finish.
     pub(super) fn release(&self) -> Release<'_> {
         self.helm.release(self.target, &self.operation.release, None)
+    }
+
+    /// What the release is to become.
+    pub(super) fn wanted(&self) -> at_helm::Wanted<'_> {
+        at_helm::Wanted {
+            chart: self.chart,
+            version: &self.operation.chart.version,
+            values: &self.luggage.values,
+            description: OURS,
+        }
     }
 
     pub(super) fn stopping(&self) -> bool {
@@ -166,7 +176,7 @@ pub async fn begin(
         "lock",
         "take the lock, and see whether the cluster is still what was planned from",
     );
-    let mut held = match Held::take(job.connection, &job.operation.by).await? {
+    let mut held = match Held::take(job.connection, &job.operation.by, job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -215,7 +225,7 @@ pub async fn begin(
 /// Where it could not be gone on with; the journal stays.
 pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let mut held = match Held::take(job.connection, &super::who()).await? {
+    let mut held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -248,7 +258,7 @@ pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
 /// Where it could not be taken back; the journal stays.
 pub async fn abort(mut job: Job<'_>, uninstall: bool) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let held = match Held::take(job.connection, &super::who()).await? {
+    let held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -264,6 +274,10 @@ pub async fn abort(mut job: Job<'_>, uninstall: bool) -> Result<Ended, ChangeErr
     }
     job.operation.phase = operation.phase;
     let because = interrupted(&operation);
+    if operation.replaces.is_some() {
+        job.operation.replaces = operation.replaces;
+        return replace::abort(job, held, because).await;
+    }
     back_again(job, held, because, uninstall).await
 }
 
@@ -276,7 +290,7 @@ async fn back_again(
 ) -> Result<Ended, ChangeError> {
     let phase = job.operation.phase;
     if phase >= Phase::Helm {
-        if let Err(error) = settled(&job).await {
+        if let Err(error) = at_helm::settled(&job).await {
             held.leave().await;
             return Err(ChangeError::from(error).midway(phase));
         }
@@ -309,6 +323,9 @@ async fn back_again(
 
 /// From the operation's phase to the end.
 async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
+    if job.operation.replaces.is_some() {
+        return replace::go_on(job, held).await;
+    }
     match steps(&job, &mut held).await {
         Ok(Came::Through(look)) => {
             job.step(
@@ -317,13 +334,14 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
             );
             let operation = &job.operation;
             let key = format!("{}/{}", operation.namespace, operation.release);
-            let newest = newest(&job).await.ok().flatten().map(|r| r.revision);
+            let newest = at_helm::newest(&job).await.ok().flatten().map(|r| r.revision);
             let record = held.book.journal.records.entry(key).or_default();
             record
                 .first_installed
                 .get_or_insert_with(|| operation.chart.version.clone());
             if let Some(revision) = newest {
                 record.health.insert(revision, "healthy".into());
+                record.by.insert(revision, operation.by.clone());
             }
             match held.end().await {
                 Ok(()) => Ok(Ended::Done {
@@ -334,21 +352,30 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
                 Err(error) => Err(error.midway(Phase::Gate)),
             }
         }
-        Ok(Came::Short(because)) => fall_back(&job, held, because, None).await,
+        // Nothing pauses an install.
+        Ok(Came::Short(because) | Came::Paused(because)) => fall_back(&job, held, because, None).await,
+        Ok(Came::AtCanary(_)) => left_in_the_middle(held, Interrupted::ByUser(Phase::Gate)).await,
         Ok(Came::ToTheGate(failure, look)) => {
             let because = failure.finding();
             fall_back(&job, held, because, Some((*failure, *look))).await
         }
-        Err(Interrupted::ByUser(phase)) => {
+        Err(interrupted) => left_in_the_middle(held, interrupted).await,
+    }
+}
+
+/// Leaves a change whose journal says how to go on.
+pub(super) async fn left_in_the_middle(held: Held, interrupted: Interrupted) -> Result<Ended, ChangeError> {
+    match interrupted {
+        Interrupted::ByUser(phase) => {
             held.leave().await;
             Ok(Ended::Stopped { phase })
         }
-        Err(Interrupted::Slipped(phase, Slipped::Lost)) => Ok(Ended::Lost { phase }),
-        Err(Interrupted::Slipped(phase, Slipped::Journal(error))) => {
+        Interrupted::Slipped(phase, Slipped::Lost) => Ok(Ended::Lost { phase }),
+        Interrupted::Slipped(phase, Slipped::Journal(error)) => {
             held.leave().await;
             Err(ChangeError::from(error).midway(phase))
         }
-        Err(Interrupted::Helm(error)) => {
+        Interrupted::Helm(error) => {
             held.leave().await;
             Err(ChangeError::from(error).midway(Phase::Helm))
         }
@@ -356,9 +383,13 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
 }
 
 /// How far the steps came.
-enum Came {
+pub(super) enum Came {
     /// The network was seen to work.
     Through(Box<Look>),
+    /// Something outside asks for a pause that became too long.
+    Paused(Finding),
+    /// The canaries are well, and the user wants to look at them.
+    AtCanary(Vec<String>),
     /// A step failed before there was a network to look at.
     Short(Finding),
     /// The gate did not open.
@@ -366,8 +397,10 @@ enum Came {
 }
 
 /// Why the steps were left in the middle, the journal staying as it is.
-enum Interrupted {
+pub(super) enum Interrupted {
+    /// The user wants to stop.
     ByUser(Phase),
+    /// Lock or journal.
     Slipped(Phase, Slipped),
     /// Helm could not be asked where the release stands, or is still at work.
     Helm(HelmError),
@@ -376,27 +409,10 @@ enum Interrupted {
 async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
     let from = job.operation.phase;
     let to = |phase| move |slipped| Interrupted::Slipped(phase, slipped);
-    if from <= Phase::ApplyingCrds && !job.definitions.is_empty() {
-        held.phase(Phase::ApplyingCrds)
-            .await
-            .map_err(to(Phase::ApplyingCrds))?;
-        job.step(
-            "apply-crds",
-            format!(
-                "apply {} CustomResourceDefinitions, and wait until they are served",
-                job.definitions.len()
-            ),
-        );
-        match apply::definitions(job.connection, job.definitions, &held.lock).await {
-            Ok(()) => {}
-            Err(apply::ApplyError::Lost) => {
-                return Err(Interrupted::Slipped(Phase::ApplyingCrds, Slipped::Lost));
-            }
-            Err(error) => return Ok(Came::Short(helm_failed(&error.to_string(), None))),
-        }
-        if job.stopping() {
-            return Err(Interrupted::ByUser(Phase::ApplyingCrds));
-        }
+    if from <= Phase::ApplyingCrds
+        && let Some(finding) = definitions(job, held).await?
+    {
+        return Ok(Came::Short(finding));
     }
     if from <= Phase::Helm {
         held.phase(Phase::Helm).await.map_err(to(Phase::Helm))?;
@@ -408,7 +424,7 @@ async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
                 chart.name, chart.version, job.operation.namespace
             ),
         );
-        let brought = bring(job, &held.lock).await;
+        let brought = at_helm::install(job, &held.lock, job.wanted()).await;
         if !held.lock.held() && !held.lock.ours().await {
             return Err(Interrupted::Slipped(Phase::Helm, Slipped::Lost));
         }
@@ -422,11 +438,45 @@ async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
             return Err(Interrupted::ByUser(Phase::Helm));
         }
     }
-    held.phase(Phase::Gate).await.map_err(to(Phase::Gate))?;
+    gate(job, held, &job.expected).await
+}
+
+/// Applies the definitions that go first; a finding where the server would not have them.
+pub(super) async fn definitions(job: &Job<'_>, held: &mut Held) -> Result<Option<Finding>, Interrupted> {
+    if job.definitions.is_empty() {
+        return Ok(None);
+    }
+    let phase = Phase::ApplyingCrds;
+    held.phase(phase)
+        .await
+        .map_err(|slipped| Interrupted::Slipped(phase, slipped))?;
+    job.step(
+        "apply-crds",
+        format!(
+            "apply {} CustomResourceDefinitions, and wait until they are served",
+            job.definitions.len()
+        ),
+    );
+    match apply::definitions(job.connection, job.definitions, &held.lock).await {
+        Ok(()) if job.stopping() => Err(Interrupted::ByUser(phase)),
+        Ok(()) => Ok(None),
+        Err(apply::ApplyError::Lost) => Err(Interrupted::Slipped(phase, Slipped::Lost)),
+        Err(error) => Ok(Some(at_helm::failed(&error.to_string(), None))),
+    }
+}
+
+/// Watches until the network is seen to work, or waiting is over.
+pub(super) async fn gate(
+    job: &Job<'_>,
+    held: &mut Held,
+    expected: &Expectation,
+) -> Result<Came, Interrupted> {
+    let to = |slipped| Interrupted::Slipped(Phase::Gate, slipped);
+    held.phase(Phase::Gate).await.map_err(to)?;
     job.step("gate", "wait until the network is seen to work");
     let watching = Watching {
         connection: job.connection,
-        expected: job.expected.clone(),
+        expected: expected.clone(),
         operation: &job.operation.id,
         asked: job.asked,
         stop: job.stop.clone(),
@@ -437,134 +487,6 @@ async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
         Watched::Failed(failure, look) => Ok(Came::ToTheGate(failure, look)),
         Watched::Stopped => Err(Interrupted::ByUser(Phase::Gate)),
         Watched::Lost => Err(Interrupted::Slipped(Phase::Gate, Slipped::Lost)),
-    }
-}
-
-/// Brings the release to the planned chart, from whatever an interrupted helm left; a finding where helm would not.
-async fn bring(job: &Job<'_>, lock: &Lock) -> Result<Option<Finding>, HelmError> {
-    // Helm stops at its next safe point, too, when somebody else has the lock.
-    let (tell, stop) = watch::channel(false);
-    let forwarding = async {
-        let mut asked = job.stop.clone();
-        tokio::select! {
-            _ = asked.wait_for(|stop| *stop) => {}
-            () = lock.lost() => {}
-        }
-        let _ = tell.send(true);
-        std::future::pending::<Infallible>().await
-    };
-    tokio::select! {
-        brought = bring_until(job, stop) => brought,
-        never = forwarding => match never {},
-    }
-}
-
-async fn bring_until(job: &Job<'_>, stop: Stop) -> Result<Option<Finding>, HelmError> {
-    let newest = settled(job).await?;
-    if *stop.borrow() {
-        return Err(HelmError::Stopped {
-            doing: "helm install",
-            said: String::new(),
-        });
-    }
-    let release = job.helm.release(job.target, &job.operation.release, Some(stop));
-    let mut change = Change::new(job.chart, &job.luggage.values, HELM_LIMIT);
-    change.create_namespace = true;
-    change.take_ownership = job.operation.take_ownership;
-    // Who takes objects over takes their fields: kubectl wrote them, and helm 4 would leave them to it.
-    change.force_conflicts = job.operation.take_ownership;
-    change.description = Some("kubectl byocni");
-    let done = match &newest {
-        None => release.install(&change).await,
-        // An interrupted way back: it is gone to its end, and then the way forth is begun again.
-        Some(newest) if newest.status == "uninstalling" => match release.uninstall(false, HELM_LIMIT).await {
-            Ok(()) => release.install(&change).await,
-            Err(error) => Err(error),
-        },
-        Some(newest) => complete(job, &release, newest, &change).await,
-    };
-    match done {
-        Ok(()) => {}
-        Err(HelmError::Failed { cause, said, .. }) => {
-            let hint = cause.hint();
-            return Ok(Some(helm_failed(&cause.message(&said), hint)));
-        }
-        Err(error @ (HelmError::Ended { .. } | HelmError::Files { .. })) => {
-            return Ok(Some(helm_failed(&error.to_string(), error.hint())));
-        }
-        Err(other) => return Err(other),
-    }
-    // That helm ended well is not believed.
-    Ok(match self::newest(job).await? {
-        Some(newest) if newest.status == "deployed" => None,
-        Some(newest) => Some(helm_failed(
-            &format!(
-                "helm ended without an error, but revision {} is {}",
-                newest.revision, newest.status
-            ),
-            None,
-        )),
-        None => Some(helm_failed(
-            "helm ended without an error, but there is no release",
-            None,
-        )),
-    })
-}
-
-/// The newest revision. An API server that fails for a moment is asked again: nothing depends on this but what is known.
-async fn newest(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
-    let mut tries = Tries::new();
-    loop {
-        match job.release().history().await {
-            Err(HelmError::Failed { .. }) if tries.another().await => {}
-            other => return Ok(other?.pop()),
-        }
-    }
-}
-
-/// Brings a release that is there to the planned chart and values.
-async fn complete(
-    job: &Job<'_>,
-    release: &Release<'_>,
-    newest: &Revision,
-    change: &Change<'_>,
-) -> Result<(), HelmError> {
-    let given = release.values(Some(newest.revision)).await?;
-    if newest.pending() {
-        // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
-        release.rollback(newest.revision, HELM_LIMIT, false).await?;
-    }
-    // Resumed with another chart or other values, or after a helm that was told to stop: what it made stays.
-    let other =
-        newest.version != job.operation.chart.version || !differing(&given, &job.luggage.values).is_empty();
-    match other || newest.status == "failed" {
-        true => release.upgrade(change).await,
-        false => Ok(()),
-    }
-}
-
-/// The newest revision, once no helm is at work on it: one that outlived its plugin is given time to end.
-async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
-    let begun = Instant::now();
-    loop {
-        let newest = newest(job).await?;
-        let pending = newest.as_ref().is_some_and(Revision::pending);
-        let fresh = newest
-            .as_ref()
-            .is_some_and(|r| r.revision > job.operation.before.revision.unwrap_or(0));
-        if !pending || !fresh || begun.elapsed() > OUTLIVED || job.stopping() {
-            return Ok(newest);
-        }
-        (job.tell)(&Event::Note(format!(
-            "helm's release is pending: waiting for the helm that an interrupted run may have left at work ({} s of {} s)",
-            begun.elapsed().as_secs(),
-            OUTLIVED.as_secs()
-        )));
-        let mut stop = job.stop.clone();
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
     }
 }
 
@@ -599,11 +521,6 @@ async fn fall_back(
         why: why.into(),
         nodes,
     })
-}
-
-fn helm_failed(said: &str, hint: Option<String>) -> Finding {
-    let fix = hint.unwrap_or_else(|| "kubectl byocni explain helm-failed".into());
-    Finding::new(&HELM_FAILED, vec![], said.to_string(), fix)
 }
 
 fn stale(moved: &str) -> Finding {

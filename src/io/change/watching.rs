@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::lock::Lock;
 use crate::{
     core::{
+        capture::Capture,
         change::Event,
         facts::{Asked, Facts},
         gate::{self, Expectation, Failure, Gate, Look, State},
@@ -110,7 +111,7 @@ impl Watching<'_> {
 
     /// A look, and the probe pods that it asks for.
     async fn look(&self, gate: &mut Gate, begun: Instant) -> (Look, Vec<Value>) {
-        let capture = match cluster::read(self.connection, self.asked, &|_, _, _| {}).await {
+        let capture = match capture(self.connection, self.asked, &self.expected).await {
             Ok(capture) => capture,
             Err(error) => return (gate.blind(&error.to_string(), begun.elapsed()), vec![]),
         };
@@ -132,4 +133,21 @@ impl Watching<'_> {
         let wanted = wanted.collect();
         (look, wanted)
     }
+}
+
+/// The cluster as a gate looks at it: as `status` does, and the workloads of a product that nobody knows in full.
+///
+/// # Errors
+/// As [`cluster::read`].
+pub async fn capture(
+    connection: &Connection,
+    asked: &Asked,
+    expected: &Expectation,
+) -> Result<Capture, cluster::ReadError> {
+    let mut capture = cluster::read(connection, asked, &|_, _, _| {}).await?;
+    if expected.cni.is_none() {
+        let (daemon_sets, deployments) = (&expected.daemon_sets, &expected.deployments);
+        cluster::read_brought(connection, &mut capture, daemon_sets, deployments).await;
+    }
+    Ok(capture)
 }

@@ -9,6 +9,7 @@ mod folder;
 mod ignore;
 mod index;
 mod manifest;
+mod recorded;
 mod source;
 mod values_file;
 
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub use error::ChartError;
 pub use manifest::read_manifest;
+pub use recorded::RecordedChart;
 pub use source::ChartSource;
 pub use values_file::read_values;
 
@@ -36,6 +38,7 @@ use super::{
 };
 use crate::core::{
     chart::{Chart, Offered},
+    cni::{Installing, minor_of},
     text::Text,
 };
 
@@ -99,6 +102,26 @@ impl<'a> Charts<'a> {
         let index = self.index(source).await?;
         let entries = entries(&index, source, chart)?;
         Ok(entries.iter().map(|entry| entry.offered.clone()).collect())
+    }
+
+    /// The chart of the definitions that this version of a CNI's chart wants, from beside its source; nothing where the
+    /// chart brings its own.
+    ///
+    /// # Errors
+    /// As [`ChartError`] says.
+    pub async fn definitions(
+        &self,
+        installing: &Installing,
+        source: &ChartSource,
+        version: &str,
+    ) -> Result<Option<Fetched>, ChartError> {
+        match installing.crd_chart {
+            Some((name, from)) if minor_of(version).is_some_and(|minor| minor >= from) => {
+                let source = source.sibling(name, version, installing.repository)?;
+                self.fetch(&source, Some(version)).await.map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The chart in this version (`1.19.6` and `v1.19.6` are the same), in the newest stable one without. What has
@@ -200,6 +223,14 @@ impl<'a> Charts<'a> {
     pub fn wrap_manifest(&self, name: &str, source: &str, text: &str) -> Result<Fetched, ChartError> {
         let archive = manifest::wrap(name, source, text)?;
         self.read(archive, source)
+    }
+
+    /// The chart of a release's record, as an archive again; `source` says which record.
+    ///
+    /// # Errors
+    /// [`ChartError::Bad`] where the record does not hold the whole chart.
+    pub fn recorded(&self, chart: &RecordedChart, source: &str) -> Result<Fetched, ChartError> {
+        self.read(recorded::packed(chart, source)?, source)
     }
 
     fn helm(&self, source: &ChartSource) -> Result<&'a Helm, ChartError> {

@@ -8,13 +8,15 @@
 )]
 
 mod brief;
+mod brought;
 mod for_change;
 pub(super) mod list;
 pub(in crate::io) mod release;
 pub mod rights;
 mod table;
 
-pub use for_change::read_for_change;
+pub use brought::read_brought;
+pub use for_change::{has_definition, read_for_change};
 pub(super) use list::together;
 
 use std::{
@@ -574,6 +576,15 @@ impl Reader<'_> {
 }
 
 /// The pods of a namespace that a selector selects; both are escaped already.
+/// The pods of a workload, in full.
+///
+/// # Errors
+/// What the request brought.
+pub async fn pods_of(connection: &Connection, workload: &Workload) -> Result<Vec<Pod>, RequestError> {
+    let path = pods_path(&workload.meta.namespace, &selector_of(workload));
+    list::all(connection, &path, list::PODS_A_PAGE, list::JSON, Pod::trimmed).await
+}
+
 fn pods_path(namespace: &str, selector: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")
 }
@@ -623,7 +634,7 @@ fn state_of(source: Source, error: &RequestError) -> State {
 }
 
 /// A label or a name as a part of a query. Kubernetes allows letters, digits and `-_./` in them.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|b| match b {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(b).to_string(),

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::read::GzDecoder;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::list;
 use crate::{
@@ -106,9 +106,19 @@ struct ChartMetadata {
     app_version: Text,
 }
 
-/// Unpacks a record: base64 (Kubernetes), base64 (Helm), gzip, JSON
-/// (<https://github.com/helm/helm/blob/main/pkg/storage/driver/util.go>).
+/// Reads what of a record names its chart.
 fn decode(body: &[u8]) -> Result<ChartMetadata, String> {
+    let record: Record = parsed(body)?;
+    Ok(record.chart.metadata)
+}
+
+/// Unpacks the record in a Secret: base64 (Kubernetes), base64 (Helm), gzip, JSON
+/// (<https://github.com/helm/helm/blob/main/pkg/storage/driver/util.go>). What is wrong is told without a word of what
+/// the record holds.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let secret: Secret = serde_json::from_slice(body).map_err(|e| format!("not a Secret: {e}"))?;
     let outer = STANDARD
         .decode(secret.data.release)
@@ -128,9 +138,7 @@ fn decode(body: &[u8]) -> Result<ChartMetadata, String> {
     } else {
         text = packed;
     }
-    let record: Record =
-        serde_json::from_slice(&text).map_err(|e| format!("damaged JSON: {}", e.classify_word()))?;
-    Ok(record.chart.metadata)
+    serde_json::from_slice(&text).map_err(|e| format!("damaged JSON: {}", e.classify_word()))
 }
 
 /// Serde's message can quote the text, and a record holds values: only the kind of error is told.

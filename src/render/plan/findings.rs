@@ -40,16 +40,20 @@ pub fn own(plan: &Plan, wide: bool, style: &Style) -> Vec<String> {
     lines
 }
 
-fn in_full(plan: &Plan, finding: &Finding) -> bool {
+/// Whether a finding is told in full, with its fix.
+pub fn in_full(plan: &Plan, finding: &Finding) -> bool {
     finding.severity != Severity::Info || forbids(plan, finding)
 }
 
 /// What else the plan says: of these there are few, and they are why it is as it is, so none is cut.
 pub fn infos(plan: &Plan, style: &Style) -> Vec<String> {
     let infos = parted(plan).0.iter().filter(|f| !in_full(plan, f));
-    infos
-        .flat_map(|f| brief(f, Mark::Info, Tone::Plain, true, style))
-        .collect()
+    infos.flat_map(|f| info(f, style)).collect()
+}
+
+/// One of them.
+pub fn info(finding: &Finding, style: &Style) -> Vec<String> {
+    brief(finding, Mark::Info, Tone::Plain, true, style)
 }
 
 /// What was wrong before; what the change cures is among it.

@@ -2,12 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{State, findings, place, shown, subjects};
-use crate::core::{
-    code::Severity,
-    finding::Finding,
-    plan::{Plan, assemble::title},
-};
+use super::{State, diff_markdown, findings, place, shown, subjects, title};
+use crate::core::{code::Severity, finding::Finding, plan::Plan};
 use crate::render::{
     Style,
     markdown::{advised, escape, fence},
@@ -31,19 +27,8 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
     };
     let e = |text: &str| escape(text, &free);
     let state = State::of(plan);
-    let mark = match state {
-        State::Ready | State::Nothing => Mark::Good,
-        State::Incomplete => Mark::Unknown,
-        State::Refused => Mark::Bad,
-    };
-    writeln!(
-        out,
-        "### {} {}: {} {}\n",
-        mark.symbol(&free),
-        state.word(),
-        e(&title(plan)),
-        e(&place(plan))
-    )?;
+    let verdict = verdict(state, &format!("{} {}", title(plan), place(plan)), &free);
+    writeln!(out, "### {verdict}\n")?;
     if state == State::Refused {
         writeln!(out, "Refused for {}.\n", plan.blocked_by.join(", "))?;
     }
@@ -51,6 +36,12 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
         writeln!(out, "Needed and not read: {}.\n", e(&plan.incomplete.join(", ")))?;
     }
     about(plan, &e, out)?;
+    let (own, before) = findings::parted(plan);
+    // What forbids a change comes before what it would change.
+    let first = plan.diff.is_some() && state == State::Refused;
+    if first {
+        list(plan, own, &free, out)?;
+    }
     if !plan.values.is_empty() {
         writeln!(out, "\n| Value | Is | From | Why |\n|---|---|---|---|")?;
     }
@@ -64,14 +55,18 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
             e(&value.reason)
         )?;
     }
+    if let (Some(diff), true) = (&plan.diff, state != State::Nothing) {
+        diff_markdown::write(diff, plan.change, &e, out)?;
+    }
     if !plan.steps.is_empty() {
         writeln!(out)?;
     }
     for (at, step) in plan.steps.iter().enumerate() {
         writeln!(out, "{}. **{}**: {}", at + 1, step.name, e(&step.does))?;
     }
-    let (own, before) = findings::parted(plan);
-    list(plan, own, &free, out)?;
+    if !first {
+        list(plan, own, &free, out)?;
+    }
     if !before.is_empty() {
         writeln!(out, "\nWas there before:\n")?;
     }
@@ -93,7 +88,14 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
     if let (State::Refused, Some(next)) = (state, findings::next(plan)) {
         write!(out, "\nNext:\n\n{}", fence(&next))?;
     }
-    Ok(())
+    // A long comment is read from its end.
+    writeln!(out, "\n**{verdict}**")
+}
+
+/// `✔ READY: Install Cilium 1.19.6 on aks-prod`.
+pub fn verdict(state: State, text: &str, free: &Style) -> String {
+    let symbol = super::text::mark(state).symbol(free);
+    format!("{symbol} {}: {}", state.word(), escape(text, free))
 }
 
 fn about(plan: &Plan, e: &dyn Fn(&str) -> String, out: &mut String) -> std::fmt::Result {
@@ -105,7 +107,12 @@ fn about(plan: &Plan, e: &dyn Fn(&str) -> String, out: &mut String) -> std::fmt:
 }
 
 /// The plan's own findings, with their fixes where they are more than worth knowing.
-fn list(plan: &Plan, own: &[Finding], style: &Style, out: &mut String) -> std::fmt::Result {
+pub fn list<'f>(
+    plan: &Plan,
+    own: impl IntoIterator<Item = &'f Finding>,
+    style: &Style,
+    out: &mut String,
+) -> std::fmt::Result {
     for finding in own {
         let message = escape(&finding.message, style);
         if finding.severity == Severity::Info && !findings::forbids(plan, finding) {

@@ -1,7 +1,12 @@
 //! A plan in every format: what would be done, why, and what stands against it.
 
+mod diff;
+mod diff_markdown;
+mod diff_wire;
 mod findings;
+mod hops;
 mod markdown;
+mod rollout;
 mod text;
 mod wire;
 
@@ -16,9 +21,16 @@ use super::{
     line::clean,
 };
 use crate::core::{
-    plan::{Plan, PlannedValue, assemble::span},
+    code::Change,
+    finding::Subject,
+    plan::{
+        ChartUsed, Plan, PlannedValue,
+        assemble::{self, span},
+    },
     text::Text,
 };
+
+pub use hops::plans;
 
 /// Writes a plan in a format. Text ends with a line feed unless it is empty.
 pub fn plan(plan: &Plan, style: &Style, format: Format) -> String {
@@ -32,7 +44,7 @@ pub fn plan(plan: &Plan, style: &Style, format: Format) -> String {
     }
 }
 
-/// `-o name`: what would be created, as `kind/name`, one a line.
+/// `-o name`: what would be created, changed or removed, as `kind/name`, one a line.
 fn names(plan: &Plan) -> String {
     // Names are for other programs: they are never transliterated.
     let exact = Style {
@@ -40,11 +52,51 @@ fn names(plan: &Plan) -> String {
         color: false,
         unicode: true,
     };
-    plan.creates
-        .iter()
-        .flatten()
+    let touched: Vec<&Subject> = match &plan.diff {
+        None => plan.creates.iter().flatten().collect(),
+        Some(diff) => {
+            let all = [&diff.creates, &diff.changes, &diff.removes].into_iter();
+            all.flatten().collect()
+        }
+    };
+    touched
+        .into_iter()
         .map(|subject| clean(&subject.to_string(), &exact) + "\n")
         .collect()
+}
+
+/// What is done, in a few words: `Upgrade Cilium 1.18.12 → 1.19.6`, or as [`assemble::title`] has it.
+fn title(plan: &Plan) -> String {
+    let (Some(from), verb) = (&plan.from, verb(plan.change)) else {
+        return assemble::title(plan);
+    };
+    let to = plan
+        .to_revision
+        .map(|revision| format!(" of revision {revision}"));
+    let to = to.unwrap_or_default();
+    match (installs(from), installs(&plan.chart)) {
+        _ if plan.nothing_to_do => assemble::title(plan),
+        (was, is) if was == is && to.is_empty() => format!("{verb} {} {is} with other values", plan.cni),
+        (was, is) if was == is => format!("{verb} {} {is} to the values{to}", plan.cni),
+        (was, is) => format!("{verb} {} {was} → {is}{to}", plan.cni),
+    }
+}
+
+fn verb(change: Change) -> &'static str {
+    match change {
+        Change::Install => "Install",
+        Change::Upgrade => "Upgrade",
+        Change::Rollback => "Roll back",
+    }
+}
+
+/// The version that a chart installs, else its own.
+fn installs(chart: &ChartUsed) -> &str {
+    let version = match chart.app_version.is_empty() {
+        true => &chart.version,
+        false => &chart.app_version,
+    };
+    version.trim_start_matches('v')
 }
 
 /// The state of a plan.
@@ -157,7 +209,22 @@ fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, 
             format!("{} {}, {}", crds.name, crds.version, digest(&crds.digest)),
         ));
     }
-    rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
+    if let (Some((number, of)), Some(from)) = (plan.hop, &plan.from) {
+        let text = format!("{number} of {of}: {} → {}", installs(from), installs(&plan.chart));
+        rows.push(("Hop", text));
+    }
+    let revision = plan
+        .from_revision
+        .map(|revision| format!(", revision {revision}"));
+    rows.push((
+        "Release",
+        format!(
+            "{}/{}{}",
+            plan.namespace,
+            plan.release,
+            revision.unwrap_or_default()
+        ),
+    ));
     let pools = pools(plan);
     if !pools.is_empty() {
         rows.push(("Pod CIDR", pools.join(", ")));
@@ -165,7 +232,13 @@ fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, 
     if plan.nothing_to_do {
         return rows;
     }
-    rows.extend(kinds(plan).map(|kinds| ("Creates", kinds)));
+    // What becomes different says it better.
+    if plan.diff.is_none() {
+        rows.extend(kinds(plan).map(|kinds| ("Creates", kinds)));
+    }
+    if let Some(schedule) = &plan.rollout {
+        rows.extend(rollout::rows(schedule));
+    }
     // A limit that was reckoned from nodes that nobody saw is none.
     if !unread(plan) {
         let gate = &plan.gate;

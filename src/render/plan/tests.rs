@@ -166,8 +166,8 @@ fn json_has_the_promised_keys() {
     assert_eq!(
         of(&value),
         sorted(
-            "apiVersion kind operation cni context cluster chart crdCharts release values pools creates steps gate diff \
-             findings skipped incomplete blocked blockedBy nothingToDo"
+            "apiVersion kind operation cni context cluster chart crdCharts release values pools creates steps gate from fromRevision toRevision hop \
+             diff rollout findings skipped incomplete blocked blockedBy nothingToDo"
         )
     );
     for (part, words) in [
@@ -193,7 +193,9 @@ fn json_has_the_promised_keys() {
         json!(["rights-missing", "operator-unschedulable"])
     );
     assert_eq!(value["findings"][0]["blocks"], true);
-    assert_eq!(value["diff"], json!([]));
+    for absent in ["from", "fromRevision", "toRevision", "hop", "diff", "rollout"] {
+        assert_eq!(value[absent], Value::Null, "{absent}");
+    }
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! The plan as a page: what first, what stands against it in the middle, whether it may begin last.
 
-use super::{State, findings, place, shown, subjects, unread};
-use crate::core::plan::{
-    Plan,
-    assemble::{span, title},
-};
+use std::time::Duration;
+
+use super::{State, diff, findings, place, shown, subjects, title, unread};
+use crate::core::plan::{Plan, assemble::span};
 use crate::render::{
     Style,
     grid::{self, Column},
@@ -15,28 +14,40 @@ use crate::render::{
 };
 
 /// Columns of the labels, as in `status`.
-const LABEL: usize = 12;
+pub const LABEL: usize = 12;
 
 /// The page.
 pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
     let state = State::of(plan);
-    let mut blocks = vec![
-        vec![headline(plan, style)],
-        about(plan, style),
-        values(plan, style),
-    ];
-    if wide {
-        blocks.push(creates(plan, style));
+    let mut blocks = vec![vec![headline(plan, style)], about(plan, style)];
+    // What forbids a change comes before what it would change.
+    let first = plan.diff.is_some() && state == State::Refused;
+    if first {
+        blocks.push(findings::own(plan, wide, style));
+    }
+    blocks.push(values(plan, style));
+    match &plan.diff {
+        Some(diff) if state != State::Nothing => blocks.extend(diff::blocks(diff, plan.change, wide, style)),
+        Some(_) => {}
+        None if wide => blocks.push(creates(plan, style)),
+        None => {}
     }
     // What is refused has no steps yet to agree to.
     if matches!(state, State::Ready) || wide {
         blocks.push(steps(plan, style));
     }
-    blocks.push(findings::own(plan, wide, style));
+    if !first {
+        blocks.push(findings::own(plan, wide, style));
+    }
     blocks.push(findings::infos(plan, style));
     blocks.push(findings::before(plan, wide, style));
     blocks.push(findings::skipped(plan, wide, style));
     blocks.push(closing(plan, state, style));
+    joined(blocks)
+}
+
+/// Blocks of lines as a page.
+pub fn joined(mut blocks: Vec<Vec<String>>) -> String {
     blocks.retain(|block| !block.is_empty());
     let blocks: Vec<String> = blocks.iter().map(|block| block.join("\n")).collect();
     blocks.join("\n\n") + "\n"
@@ -49,15 +60,20 @@ fn headline(plan: &Plan, style: &Style) -> String {
         false => plural(plan.nodes.0, "node"),
     };
     let text = clean(&format!("{} {}: {nodes}", title(plan), place(plan)), style);
-    let state = State::of(plan);
+    verdict_line(State::of(plan), &text, style)
+}
+
+/// The verdict's word, and behind it a text that is cut where it does not fit.
+pub fn verdict_line(state: State, text: &str, style: &Style) -> String {
     let line = Line::marked(mark(state), style)
         .with(mark(state).tone(), state.word())
         .with(Tone::Plain, "  ");
     let room = line.room(style);
-    line.with(Tone::Strong, clip(&text, room, style)).paint(style)
+    line.with(Tone::Strong, clip(text, room, style)).paint(style)
 }
 
-fn mark(state: State) -> Mark {
+/// The mark of a state.
+pub fn mark(state: State) -> Mark {
     match state {
         State::Ready | State::Nothing => Mark::Good,
         State::Incomplete => Mark::Unknown,
@@ -74,12 +90,12 @@ fn about(plan: &Plan, style: &Style) -> Vec<String> {
 }
 
 /// Enough of a digest to compare by eye; `-o json` has all of it.
-fn digest(digest: &str) -> String {
+pub fn digest(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
 }
 
 /// A label and what hangs beside it.
-fn labelled(label: &str, columns: usize, text: &str, style: &Style) -> Vec<String> {
+pub fn labelled(label: &str, columns: usize, text: &str, style: &Style) -> Vec<String> {
     let room = style.width.saturating_sub(theme::margin(style) + columns).max(1);
     let pieces = wrap(&clean(text, style), room, room);
     let lines = pieces.into_iter().enumerate().map(|(at, piece)| {
@@ -217,8 +233,12 @@ fn closing(plan: &Plan, state: State, style: &Style) -> Vec<String> {
         .with(Tone::Plain, "  ");
     let words = match state {
         State::Ready => {
-            let objects = plan.creates.as_ref().map(|c| plural(c.len(), "object"));
-            let most = format!("at most {}", span(plan.gate.timeout));
+            let objects = match &plan.diff {
+                Some(diff) => Some(diff::in_short(diff)),
+                None => plan.creates.as_ref().map(|c| plural(c.len(), "object")),
+            };
+            let rollout = plan.rollout.as_ref().map_or(Duration::ZERO, |r| r.limit);
+            let most = format!("at most {}", span(rollout.saturating_add(plan.gate.timeout)));
             let unchecked = findings::unchecked(plan).len();
             let unchecked = (unchecked > 0).then(|| format!("{unchecked} not checked"));
             let parts: Vec<String> = [Some(title(plan)), objects, Some(most), unchecked]

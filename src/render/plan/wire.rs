@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::findings::forbids;
+use super::{diff_wire::DiffItem, findings::forbids, rollout::RolloutItem};
 use crate::core::{
     finding::{Finding, Subject},
     plan::{ChartUsed, Plan, PlannedValue},
@@ -25,6 +25,49 @@ pub fn yaml(plan: &Plan) -> String {
     crate::yaml::to_string(&ChangePlan::of(plan)).unwrap_or_else(|_| json(plan))
 }
 
+/// Several hops in one document, in their order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangePlanList<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    items: Vec<ChangePlan<'a>>,
+    /// Whether any of them is.
+    blocked: bool,
+    blocked_by: Vec<&'static str>,
+}
+
+impl<'a> ChangePlanList<'a> {
+    fn of(plans: &'a [Plan]) -> Self {
+        let mut blocked_by: Vec<&'static str> = vec![];
+        for slug in plans.iter().flat_map(|plan| &plan.blocked_by) {
+            if !blocked_by.contains(slug) {
+                blocked_by.push(slug);
+            }
+        }
+        ChangePlanList {
+            api_version: "byocni.io/v1alpha1",
+            kind: "ChangePlanList",
+            items: plans.iter().map(ChangePlan::of).collect(),
+            blocked: plans.iter().any(Plan::blocked),
+            blocked_by,
+        }
+    }
+}
+
+/// `-o json` of several hops.
+pub fn json_list(plans: &[Plan]) -> String {
+    let mut text = serde_json::to_string_pretty(&ChangePlanList::of(plans))
+        .expect("strings, numbers and lists of them always have a JSON form");
+    text.push('\n');
+    text
+}
+
+/// `-o yaml` of several hops.
+pub fn yaml_list(plans: &[Plan]) -> String {
+    crate::yaml::to_string(&ChangePlanList::of(plans)).unwrap_or_else(|_| json_list(plans))
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ChangePlan<'a> {
@@ -42,8 +85,18 @@ struct ChangePlan<'a> {
     creates: Option<Vec<SubjectItem<'a>>>,
     steps: Vec<StepItem<'a>>,
     gate: Gate<'a>,
-    /// What agents will see differently; an install has nothing to compare with.
-    diff: [(); 0],
+    /// What is installed now; `null` for an install.
+    from: Option<Chart<'a>>,
+    /// The revision that runs; `null` for an install.
+    from_revision: Option<i64>,
+    /// The revision that a rollback goes to.
+    to_revision: Option<i64>,
+    /// `null` where there is one hop alone.
+    hop: Option<HopItem>,
+    /// What becomes different; `null` for an install, which has nothing to compare with.
+    diff: Option<DiffItem<'a>>,
+    /// `null` where the CNI's own controllers roll.
+    rollout: Option<RolloutItem<'a>>,
     findings: Vec<FindingItem<'a>>,
     skipped: Vec<SkippedItem<'a>>,
     /// Without these nothing may be planned.
@@ -74,6 +127,12 @@ struct Chart<'a> {
 }
 
 #[derive(Serialize)]
+struct HopItem {
+    number: usize,
+    of: usize,
+}
+
+#[derive(Serialize)]
 struct Release<'a> {
     name: &'a str,
     namespace: &'a str,
@@ -95,8 +154,9 @@ struct Pool {
     mask_size: Option<u8>,
 }
 
+/// An object by its name.
 #[derive(Serialize)]
-struct SubjectItem<'a> {
+pub struct SubjectItem<'a> {
     kind: &'a str,
     namespace: Option<&'a str>,
     name: &'a str,
@@ -188,7 +248,12 @@ impl<'a> ChangePlan<'a> {
                 settle_seconds: plan.gate.settle.as_secs(),
                 reason: &plan.gate.reason,
             },
-            diff: [],
+            from: plan.from.as_ref().map(chart),
+            from_revision: plan.from_revision,
+            to_revision: plan.to_revision,
+            hop: plan.hop.map(|(number, of)| HopItem { number, of }),
+            diff: plan.diff.as_ref().map(DiffItem::of),
+            rollout: plan.rollout.as_ref().map(RolloutItem::of),
             findings: plan
                 .findings
                 .iter()
@@ -253,7 +318,8 @@ fn finding<'a>(plan: &Plan, finding: &'a Finding, before: bool) -> FindingItem<'
     }
 }
 
-fn subject(subject: &Subject) -> SubjectItem<'_> {
+/// A subject.
+pub fn subject(subject: &Subject) -> SubjectItem<'_> {
     SubjectItem {
         kind: &subject.kind,
         namespace: subject.namespace.as_deref(),

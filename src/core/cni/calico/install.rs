@@ -5,6 +5,7 @@
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
+use super::upgrade;
 use crate::core::{
     cni::Installing,
     codes::{change::ENCAPSULATION_UNSUPPORTED, values::API_HOST_REQUIRED, values::VALUE_INVALID},
@@ -29,8 +30,11 @@ pub static INSTALLING: Installing = Installing {
     namespace: "tigera-operator",
     crd_chart: Some(("crd.projectcalico.org.v1", (3, 32))),
     leases: &[],
+    strategies: &[],
     minors: ((3, 31), (3, 32)),
     values,
+    rules,
+    upgrading: &upgrade::RULES,
     named,
     // The operator's blockSize for each family.
     cutting: Cutting::Shared { default: [26, 122] },
@@ -39,7 +43,7 @@ pub static INSTALLING: Installing = Installing {
     known_bad: &[],
 };
 
-const POOLS: &str = "installation.calicoNetwork.ipPools";
+pub(super) const POOLS: &str = "installation.calicoNetwork.ipPools";
 
 const KEYS: Keys = Keys {
     shown: &[
@@ -79,12 +83,14 @@ const TESTED: &[Tested] = &[
     },
 ];
 
-fn entries(values: &Value) -> &[Value] {
+/// The pools of the values, as they are written there.
+pub(super) fn entries(values: &Value) -> &[Value] {
     let list = tree::at(values, POOLS).and_then(Value::as_array);
     list.map_or(&[], Vec::as_slice)
 }
 
-fn network(entry: &Value) -> Option<IpNet> {
+/// The network of such a pool.
+pub(super) fn network(entry: &Value) -> Option<IpNet> {
     cidr::parse(entry.get("cidr")?.as_str()?)
 }
 
@@ -163,9 +169,6 @@ fn values(drafting: &Drafting<'_>) -> Needed {
         }
     }
     let effective = drafting.effective(&needed.values);
-    needed.findings.extend(encapsulation(drafting, &effective));
-    needed.findings.extend(api_host(drafting, &effective));
-    needed.findings.extend(unreadable(drafting.user));
     let own = named(&effective);
     if own.by_nodes {
         needed.pools = drafting.pools.to_vec();
@@ -178,6 +181,16 @@ fn values(drafting: &Drafting<'_>) -> Needed {
             .collect();
     }
     needed
+}
+
+/// What the values of the release, as they would run, forbid.
+fn rules(drafting: &Drafting<'_>, effective: &Value) -> Vec<Finding> {
+    let found = [
+        encapsulation(drafting, effective),
+        api_host(drafting, effective),
+        unreadable(drafting.user),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 fn pool(drafting: &Drafting<'_>, net: IpNet) -> Value {
@@ -245,7 +258,10 @@ fn api_host(drafting: &Drafting<'_>, effective: &Value) -> Option<Finding> {
         &API_HOST_REQUIRED,
         vec![],
         format!("no kube-proxy runs, so the operator needs the API server's own address: {problem}"),
-        "kubectl byocni install calico --set kubernetesServiceEndpoint.host=HOST,kubernetesServiceEndpoint.port=PORT",
+        format!(
+            "{} --set kubernetesServiceEndpoint.host=HOST,kubernetesServiceEndpoint.port=PORT",
+            drafting.command("calico")
+        ),
     ))
 }
 

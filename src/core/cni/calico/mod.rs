@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 pub mod install;
+mod upgrade;
 
 use super::{Agent, BlockModel, Cni, Look, Network, PLAIN};
 use crate::core::{

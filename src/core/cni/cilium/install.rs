@@ -4,10 +4,11 @@
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::versions;
+use super::{upgrade, versions};
 use crate::core::{
     capture::{object::Taint, workload::Toleration},
     cni::Installing,
+    code::Change,
     codes::{
         change::ENCAPSULATION_UNSUPPORTED,
         values::{AKSBYOCNI_IPAM_MODE, API_HOST_REQUIRED, KUBE_PROXY_IPVS, VALUE_INVALID},
@@ -36,8 +37,14 @@ pub static INSTALLING: Installing = Installing {
     namespace: "kube-system",
     crd_chart: None,
     leases: &["cilium-operator-resource-lock"],
+    strategies: &[
+        ("updateStrategy", "cilium"),
+        ("envoy.updateStrategy", "cilium-envoy"),
+    ],
     minors: ((1, 16), (1, 20)),
     values,
+    rules,
+    upgrading: &upgrade::RULES,
     named,
     cutting: Cutting::Chosen {
         // The chart's clusterPoolIPv4MaskSize and clusterPoolIPv6MaskSize.
@@ -50,13 +57,13 @@ pub static INSTALLING: Installing = Installing {
     known_bad: versions::KNOWN_BAD,
 };
 
-const V4_LIST: &str = "ipam.operator.clusterPoolIPv4PodCIDRList";
-const V4_MASK: &str = "ipam.operator.clusterPoolIPv4MaskSize";
-const V6_LIST: &str = "ipam.operator.clusterPoolIPv6PodCIDRList";
-const V6_MASK: &str = "ipam.operator.clusterPoolIPv6MaskSize";
+pub(super) const V4_LIST: &str = "ipam.operator.clusterPoolIPv4PodCIDRList";
+pub(super) const V4_MASK: &str = "ipam.operator.clusterPoolIPv4MaskSize";
+pub(super) const V6_LIST: &str = "ipam.operator.clusterPoolIPv6PodCIDRList";
+pub(super) const V6_MASK: &str = "ipam.operator.clusterPoolIPv6MaskSize";
 const HOST: &str = "k8sServiceHost";
 const PORT: &str = "k8sServicePort";
-const REPLACEMENT: &str = "kubeProxyReplacement";
+pub(super) const REPLACEMENT: &str = "kubeProxyReplacement";
 const TOLERATIONS: &str = "operator.tolerations";
 
 /// The networks of a list, or of a text that is separated by spaces or commas.
@@ -64,7 +71,8 @@ fn networks(value: Option<&Value>) -> Vec<IpNet> {
     texts(value).iter().filter_map(|t| cidr::parse(t)).collect()
 }
 
-fn texts(value: Option<&Value>) -> Vec<String> {
+/// The words of a list, or of a text that is separated by spaces or commas.
+pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
     let words = |text: &str| cidr::words(text).map(str::to_string).collect::<Vec<_>>();
     match value {
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).flat_map(words).collect(),
@@ -164,7 +172,6 @@ fn values(drafting: &Drafting<'_>) -> Needed {
     );
 
     let effective = drafting.effective(&needed.values);
-    needed.findings = rules(drafting, &effective);
     let own = named(&effective);
     if own.without.is_some() || own.by_nodes {
         needed.pools = if own.by_nodes {
@@ -447,7 +454,10 @@ fn api_host(drafting: &Drafting<'_>, effective: &Value) -> Option<Finding> {
         &API_HOST_REQUIRED,
         vec![],
         format!("{why}, so agents need the API server's own address: {problem}"),
-        "kubectl byocni install cilium --set k8sServiceHost=HOST,k8sServicePort=PORT",
+        format!(
+            "{} --set k8sServiceHost=HOST,k8sServicePort=PORT",
+            drafting.command("cilium")
+        ),
     ))
 }
 
@@ -466,7 +476,12 @@ fn ipvs(drafting: &Drafting<'_>, effective: &Value) -> Option<Finding> {
                 "kube-proxy runs in {mode} mode, with which the agents of Cilium {} hang while they start (https://github.com/cilium/cilium/issues/44464)",
                 drafting.chart.version
             ),
-            "kubectl byocni install cilium --version 1.18",
+            match drafting.change {
+                Change::Install => "kubectl byocni install cilium --version 1.18",
+                Change::Upgrade | Change::Rollback => {
+                    "stay on 1.18, or let kube-proxy use iptables or nftables: kubectl byocni explain kube-proxy-ipvs"
+                }
+            },
         )
     })
 }
@@ -487,7 +502,7 @@ fn cluster_name(drafting: &Drafting<'_>, _: &Value) -> Option<Finding> {
                 "cluster.name={}: at most 32 lower-case letters, digits and dashes, no dash at its ends",
                 Text::new(name).line(60)
             ),
-            "kubectl byocni install cilium --set cluster.name=NAME",
+            format!("{} --set cluster.name=NAME", drafting.command("cilium")),
         )
     })
 }
@@ -505,7 +520,7 @@ fn replacement(drafting: &Drafting<'_>, _: &Value) -> Option<Finding> {
                 "kubeProxyReplacement={} is neither true nor false",
                 Text::new(&text).line(40)
             ),
-            "kubectl byocni install cilium --set kubeProxyReplacement=true",
+            format!("{} --set kubeProxyReplacement=true", drafting.command("cilium")),
         )
     })
 }

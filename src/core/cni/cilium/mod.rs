@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 pub mod install;
+mod upgrade;
 mod versions;
 
 use super::{Agent, BlockModel, Cni, Look, Network, PLAIN};
@@ -57,6 +58,12 @@ pub static CILIUM: Cni = Cni {
     taint: Some("node.cilium.io/agent-not-ready"),
     resources: &[&CILIUM_NODES, &POD_IP_POOLS],
     config_map: Some("cilium-config"),
+    // docs.cilium.io: ip-masq-agent and the dynamic exporter and metrics of Hubble watch their files.
+    rereads: &[
+        "cilium-dynamic-metrics-config",
+        "cilium-flowlog-config",
+        "ip-masq-agent",
+    ],
     // 5.4 up to 1.17, 5.10 from 1.18 (docs.cilium.io, system requirements of each release).
     oldest_kernel: |version| {
         Some(if version.is_some_and(|v| v < (1, 18)) {

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::upgrade;
 use crate::core::{
     cni::Installing,
     codes::{change::ENCAPSULATION_UNSUPPORTED, values::VALUE_INVALID},
@@ -26,8 +27,11 @@ pub static INSTALLING: Installing = Installing {
     namespace: "kube-flannel",
     crd_chart: None,
     leases: &[],
+    strategies: &[],
     minors: ((0, 27), (0, 28)),
     values,
+    rules,
+    upgrading: &upgrade::RULES,
     named,
     cutting: Cutting::ByNodes,
     keys: Keys {
@@ -90,20 +94,26 @@ fn values(drafting: &Drafting<'_>) -> Needed {
         Origin::Default,
         "UDP 8472 between the nodes; it cannot be changed on a running cluster".into(),
     ));
-    if drafting.on_azure() && backend == "host-gw" {
-        needed.findings.push(Finding::new(
+    if !drafting.pools.is_empty() {
+        needed.pools = named(&effective).pools;
+        needed.masks = masks(drafting, &needed.pools);
+    }
+    needed
+}
+
+/// What the values of the release, as they would run, forbid.
+fn rules(drafting: &Drafting<'_>, effective: &Value) -> Vec<Finding> {
+    let mut found = vec![];
+    if drafting.on_azure() && tree::text(effective, "flannel.backend") == Some("host-gw") {
+        found.push(Finding::new(
             &ENCAPSULATION_UNSUPPORTED,
             vec![],
             "flannel.backend=host-gw sends pods' packets as they are, and Azure drops what comes from addresses that it does not know".into(),
             "leave it out: vxlan is planned",
         ));
     }
-    needed.findings.extend(unreadable(drafting.user));
-    if !drafting.pools.is_empty() {
-        needed.pools = named(&effective).pools;
-        needed.masks = masks(drafting, &needed.pools);
-    }
-    needed
+    found.extend(unreadable(drafting.user));
+    found
 }
 
 /// The blocks are the nodes' own; those of one family have one size unless somebody changed it meanwhile.

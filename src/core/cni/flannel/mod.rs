@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 pub mod install;
+mod upgrade;
 
 use super::{Agent, BlockModel, Cni, Look, Network, PLAIN};
 use crate::core::{

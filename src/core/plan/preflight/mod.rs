@@ -154,6 +154,26 @@ pub(super) fn found(look: &Look<'_>) -> Found {
     found
 }
 
+/// Applies the rules of an upgrade or a rollback: the release is there and is ours, so nothing is asked of what may be in
+/// its place.
+pub(super) fn found_for_change(look: &Look<'_>) -> Found {
+    let mut found = Found {
+        incomplete: incomplete(look.facts),
+        ..Found::default()
+    };
+    let managed = ownership::check_owner(look, &mut found);
+    found
+        .findings
+        .extend(namespace_terminating(look, &mut found.skipped));
+    found.findings.extend(rights_missing(look));
+    found.findings.extend(crds_first(look));
+    if !managed {
+        operator::check(look, &mut found);
+        webhooks::check(look, &mut found);
+    }
+    found
+}
+
 /// The sources without which a plan says nothing: every rule, the pool and the gate's limit rest on them.
 fn incomplete(facts: &Facts<'_>) -> Vec<String> {
     let needed = [Source::Nodes, Source::DaemonSets, Source::Services];

@@ -38,6 +38,16 @@ pub(super) fn check(look: &Look<'_>, found: &mut Found) -> bool {
     false
 }
 
+/// The same for a release that is there: only who else would undo the change.
+pub(super) fn check_owner(look: &Look<'_>, found: &mut Found) -> bool {
+    if let Some(finding) = managed(look) {
+        found.findings.push(finding);
+        return true;
+    }
+    found.findings.extend(foreign_reconciler(look));
+    false
+}
+
 fn subject(workload: &Workload) -> Subject {
     Subject::namespaced("DaemonSet", &workload.meta.namespace, &workload.meta.name)
 }
