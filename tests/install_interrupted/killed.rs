@@ -116,6 +116,12 @@ fn scenario_28_pending_and_another_version() {
     assert_eq!(stage.audited_writes(), before, "nothing was written");
 
     let charts = stage.chart("");
+    let told = stage.run(&["resume", "--version", "1.99", "--repo", &charts], LONG);
+    assert_eq!(told.exit, Some(4), "{told:#?}");
+    assert!(told.err.contains("version-unknown"), "{told:#?}");
+    assert_eq!(stage.audited_writes(), before, "nothing was written");
+
+    // Its newest patch, as for an install.
     let told = stage.run(&["resume", "--version", "1.18", "--repo", &charts], LONG);
     stage.assert_installed(&told);
     let agents = stage.plane.get(AGENTS).expect("the agents").to_string();

@@ -16,11 +16,14 @@ use crate::{
     },
     core::{
         change::{Event, where_it_stands},
-        facts::Asked,
+        cni::Cni,
+        facts::{Asked, Facts},
+        plan::version,
     },
     io::{
         change::{self, Former, Job, planning::expected},
         charts::{ChartSource, Charts},
+        cluster,
         connection::parse_duration,
         helm::{Environment, Helm},
     },
@@ -117,7 +120,13 @@ async fn resumed(
             });
         }
         Some(source) => {
-            let chart = charts.fetch(&source, args.version.as_deref()).await?;
+            let version = match (&args.version, found.cni) {
+                (Some(wanted), Some(cni)) => {
+                    Some(offered(&charts, &source, cni, wanted, &found, &asked).await?)
+                }
+                (wanted, _) => wanted.clone(),
+            };
+            let chart = charts.fetch(&source, version.as_deref()).await?;
             let crd_charts = match found.cni.and_then(|cni| cni.installing) {
                 Some(installing) => {
                     charts
@@ -190,4 +199,24 @@ async fn resumed(
     let ended = watcher.during(change::resume(job)).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
+}
+
+/// The version that `--version` means, as for `install`: `1.19` is its newest patch that suits the cluster.
+async fn offered(
+    charts: &Charts<'_>,
+    source: &ChartSource,
+    cni: &Cni,
+    wanted: &str,
+    found: &Interrupted,
+    asked: &Asked,
+) -> Result<String, Failure> {
+    let offered = charts.offered(source).await?;
+    let capture = cluster::read(&found.connection, asked, &|_, _, _| {}).await?;
+    let facts = Facts::of(&capture, asked);
+    let (offered, _) = version::choose(&offered, cni, Some(wanted), &facts).map_err(|finding| Failure {
+        message: format!("{}: {}", finding.code.slug, finding.message),
+        hint: Some(finding.fix.to_string()),
+        outcome: Outcome::Refused,
+    })?;
+    Ok(offered.version)
 }
