@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -83,7 +83,8 @@ impl Story {
         self.command_as(&self.installer, arguments)
     }
 
-    fn command_as(&self, kubeconfig: &PathBuf, arguments: &[&str]) -> Command {
+    /// The same by somebody else, or by another way to the server.
+    pub fn command_as(&self, kubeconfig: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-byocni"));
         command
             .args(arguments)
@@ -106,14 +107,19 @@ impl Story {
     }
 
     /// The same by somebody else.
-    pub fn run_as(&self, kubeconfig: &PathBuf, arguments: &[&str]) -> Ran {
+    pub fn run_as(&self, kubeconfig: &Path, arguments: &[&str]) -> Ran {
         let output = self.command_as(kubeconfig, arguments).output();
         Ran::of(output.expect("the plugin starts"))
     }
 
     /// Starts the plugin, to be waited for with [`Ran::end`].
     pub fn start(&self, arguments: &[&str]) -> Child {
-        let mut command = self.command(arguments);
+        self.start_as(&self.installer, arguments)
+    }
+
+    /// The same by somebody else, or by another way to the server.
+    pub fn start_as(&self, kubeconfig: &Path, arguments: &[&str]) -> Child {
+        let mut command = self.command_as(kubeconfig, arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("the plugin starts")
     }
@@ -143,6 +149,22 @@ impl Story {
         [&["install"], arguments, &["--repo", charts, "--yes"]].concat()
     }
 
+    /// `upgrade … --yes` to charts at hand.
+    pub fn upgrade(&self, arguments: &[&str]) -> Ran {
+        self.run(&self.upgrading(arguments))
+    }
+
+    /// The arguments of that.
+    pub fn upgrading<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        let charts = self.charts.to_str().expect("a path of text");
+        [&["upgrade"], arguments, &["--repo", charts, "--yes"]].concat()
+    }
+
+    /// `rollback … --yes`.
+    pub fn rollback(&self, arguments: &[&str]) -> Ran {
+        self.run(&[&["rollback"], arguments, &["--yes"]].concat())
+    }
+
     /// A chart at hand.
     pub fn chart(&self, name: &str) -> String {
         self.charts.join(name).to_string_lossy().into_owned()
@@ -150,18 +172,27 @@ impl Story {
 
     /// The helm of this cluster.
     pub fn helm(&self, arguments: &[&str]) -> String {
-        let home = tempfile::tempdir().expect("a folder");
-        let output = Command::new(&self.helm)
+        let ran = self.helm_says(arguments);
+        assert_eq!(ran.exit, 0, "helm {arguments:?}: {}", ran.err);
+        ran.out
+    }
+
+    /// The same, however it ends.
+    pub fn helm_says(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.helm_command(self.plane.kubeconfig(), arguments);
+        Ran::of(command.output().expect("helm starts"))
+    }
+
+    /// The same, to be started. Its home is the cluster's folder.
+    pub fn helm_command(&self, kubeconfig: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.helm);
+        command
             .args(arguments)
             .env_clear()
-            .env("HOME", home.path())
-            .env("KUBECONFIG", self.plane.kubeconfig())
-            .stdin(Stdio::null())
-            .output()
-            .expect("helm starts");
-        let err = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "helm {arguments:?}: {err}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+            .env("HOME", self.plane.dir())
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null());
+        command
     }
 
     /// What `status` says, by the administrator.

@@ -1,11 +1,13 @@
 //! From what the user asks for to a plan: the capture, the chart, what helm renders, what the server allows. Nothing is
 //! judged here; what goes wrong on the way becomes a finding of the plan, so that a refused plan says all of it at once.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::{Map, Value};
 
-use super::{interrupted, journal, lock, records, rendered::taken, trial};
+use super::{interrupted, journal, lock, records, rendered::taken, replacing::edited, trial};
 use crate::{
     core::{
         capture::{Capture, Source},
@@ -109,6 +111,8 @@ pub struct Planned {
     pub rendered: Option<Vec<Object>>,
     /// What is replaced; nothing on an install.
     replaces: Option<Replaces>,
+    /// The workloads that are replaced, as they stood.
+    standing: BTreeMap<String, String>,
     /// What was asked of the cluster and of this machine.
     surroundings: Surroundings,
 }
@@ -198,6 +202,7 @@ impl Planner<'_> {
             definitions,
             rendered,
             replaces,
+            standing: self.standing(&facts),
             surroundings,
         }
     }
@@ -236,6 +241,9 @@ impl Planner<'_> {
         }
         if draft.values != planned.draft.values {
             return Ok(Some("it would get other values now".into()));
+        }
+        if let Some(edited) = edited(&planned.standing, &self.standing(&facts)) {
+            return Ok(Some(edited));
         }
         let rendered = planned.rendered.as_deref();
         let plan = self.assemble(

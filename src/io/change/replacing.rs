@@ -1,6 +1,9 @@
 //! What an upgrade and a rollback add to planning: what they start from, the values, the diff.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 
@@ -161,6 +164,25 @@ impl Planner<'_> {
         Some(rollout::schedule(&candidates, &settings))
     }
 
+    /// The CNI's workloads as they stand, each with its identity and how often somebody changed it; none on an install.
+    pub(super) fn standing(&self, facts: &Facts<'_>) -> BTreeMap<String, String> {
+        if self.replacing.is_none() {
+            return BTreeMap::new();
+        }
+        let found = &facts.detection;
+        let agents = found.main.iter().filter_map(|main| main.workload);
+        let all = agents
+            .chain(found.more_agents.iter().copied())
+            .chain(found.operators.iter().copied())
+            .chain(found.helpers.iter().copied());
+        all.map(|workload| {
+            let meta = &workload.meta;
+            let state = format!("{} {}", meta.uid, meta.generation.unwrap_or_default());
+            (format!("{}/{}", meta.namespace, meta.name), state)
+        })
+        .collect()
+    }
+
     /// What the journal keeps of what is replaced.
     pub(super) fn replaces(&self, diff: Option<&diff::Diff>) -> Option<Replaces> {
         let replacing = self.replacing?;
@@ -178,6 +200,18 @@ impl Planner<'_> {
             then: replacing.then.map(str::to_string),
         })
     }
+}
+
+/// Which of the CNI's workloads somebody changed, made or removed meanwhile, in one line.
+pub(super) fn edited(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Option<String> {
+    let all: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let name = all.into_iter().find(|name| before.get(*name) != now.get(*name))?;
+    let what = match (before.contains_key(name), now.contains_key(name)) {
+        (true, false) => "was removed",
+        (false, _) => "was made",
+        _ => "was changed by somebody else",
+    };
+    Some(format!("workload {name} {what}"))
 }
 
 /// Whether what agents read at their start changes while nothing of their template does: then they are restarted all

@@ -10,7 +10,8 @@ use super::cni::define;
 const NAMESPACE: &str = "calico-system";
 const AGENTS: &str = "/apis/apps/v1/namespaces/calico-system/daemonsets/calico-node";
 
-/// A test that wants the operator to call Calico Degraded makes this, with the reason under `degraded`.
+/// A test that wants the operator to call Calico Degraded makes this, with the reason under `degraded`, and under `version`
+/// the only version that it holds for, if it does not hold for all.
 const WORD: &str = "/api/v1/namespaces/kube-system/configmaps/played-tigera-operator";
 
 /// It ends with its Deployment.
@@ -50,13 +51,23 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
     };
     let network = &installation["spec"]["calicoNetwork"];
     let cidr = network["ipPools"][0]["cidr"].as_str().unwrap_or("192.168.0.0/16");
-    if objects.find(AGENTS).await?.is_none() {
+    // What the operator of each release brings.
+    let operator = objects.find(OPERATOR).await?.unwrap_or_default();
+    let operator = operator["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
+    let version = match operator {
+        Some(image) if image.contains(":v1.40.") => "v3.31.3",
+        _ => "v3.32.1",
+    };
+    let known = objects.find(AGENTS).await?.unwrap_or_default();
+    let image = &known["spec"]["template"]["spec"]["containers"][0]["image"];
+    if image.as_str() != Some(&format!("quay.io/calico/node:{version}")) {
         let owner = json!([{"apiVersion": "operator.tigera.io/v1", "kind": "Installation", "name": "default",
             "uid": installation["metadata"]["uid"], "controller": true}]);
-        objects.apply(&workloads(cidr, &owner)).await?;
+        objects.apply(&workloads(cidr, version, &owner)).await?;
     }
     let degraded = objects.find(WORD).await?.unwrap_or_default();
-    let degraded = degraded["data"]["degraded"].as_str();
+    let concerned = degraded["data"]["version"].as_str().is_none_or(|v| v == version);
+    let degraded = degraded["data"]["degraded"].as_str().filter(|_| concerned);
     let agents = objects.get(AGENTS).await?;
     let status = |field: &str| agents["status"][field].as_i64().unwrap_or_default();
     let (ready, wanted) = (status("numberReady"), status("desiredNumberScheduled"));
@@ -104,7 +115,7 @@ async fn reconcile(objects: &Objects) -> Result<(), String> {
 
 /// With the names, labels and images of the real ones, and nothing that a node would need to run them.
 /// All of it goes with the Installation, as the operator's owner references say.
-fn workloads(cidr: &str, owner: &Value) -> String {
+fn workloads(cidr: &str, version: &str, owner: &Value) -> String {
     format!(
         r#"
 apiVersion: v1
@@ -131,7 +142,7 @@ spec:
       tolerations: [{{operator: Exists}}]
       containers:
       - name: calico-node
-        image: quay.io/calico/node:v3.32.1
+        image: quay.io/calico/node:{version}
         env:
         - {{name: CALICO_IPV4POOL_CIDR, value: {cidr}}}
         - {{name: CLUSTER_TYPE, value: "k8s,operator"}}
@@ -151,7 +162,7 @@ spec:
       serviceAccountName: calico-node
       tolerations: [{{key: CriticalAddonsOnly, operator: Exists}}]
       containers:
-      - {{name: calico-kube-controllers, image: "quay.io/calico/kube-controllers:v3.32.1"}}
+      - {{name: calico-kube-controllers, image: "quay.io/calico/kube-controllers:{version}"}}
 "#
     )
 }

@@ -1,0 +1,89 @@
+//! Only values change: the agents read them at their start, so they are started again.
+
+use crate::{
+    clusters::{Behaviour, Which},
+    running::{QUICK, agents, all_run, at_rest, cilium, deleted, moved, proxies, turned_back, until},
+    story::{Ran, SOON},
+    watched::Watch,
+};
+
+const MAP: &str = "/api/v1/namespaces/kube-system/configmaps/cilium-config";
+
+/// Acceptance scenario 46: operator, agents and proxies are started again in that order, one node at a time, and no drift
+/// is left. The other values are as they were.
+#[test]
+fn scenario_46_other_values_reach_the_agents() {
+    let Some(story) = cilium(3, "1.20.0", 3) else {
+        return;
+    };
+    let before = agents(&story);
+    let watch = Watch::start(&story);
+    let ran = story.run(&[&["upgrade", "--set", "debug.enabled=true", "--yes"], &QUICK[..]].concat());
+    ran.expect(0, &["DONE"]);
+    let log = watch.log(&story);
+    assert_eq!(log.most, 1, "of {} events", log.events);
+    assert_eq!(moved(&before, &agents(&story)).len(), 3);
+    all_run(&story, 3, "1.20.0");
+    at_rest(&story, "1.20.0");
+    let map = story.plane.get(MAP).expect("the configuration");
+    assert_eq!(map["data"]["debug"], "true");
+    story.status().expect("healthy", 0, &[]);
+
+    // The operator before the first agent; on each node the agent no later than the proxy.
+    let deleted = deleted(&story);
+    let place = |wanted: &dyn Fn(&str) -> bool| deleted.iter().position(|name| wanted(name));
+    let operator = |name: &str| name.starts_with("cilium-operator-");
+    let proxy = |name: &str| name.starts_with("cilium-envoy-");
+    let first_agent = place(&|name| !operator(name) && !proxy(name)).expect("agents were deleted");
+    let last_operator = deleted.iter().rposition(|name| operator(name));
+    assert!(
+        last_operator.is_some_and(|last| last < first_agent),
+        "{deleted:#?}"
+    );
+    for (at, name) in deleted.iter().enumerate().filter(|(_, name)| proxy(name)) {
+        let node = log.nodes.get(name);
+        let agent = place(&|other| !operator(other) && !proxy(other) && log.nodes.get(other) == node);
+        assert!(agent.is_some_and(|agent| agent < at), "{name}: {deleted:#?}");
+    }
+
+    // And back: the values of the revision before reach them the same way.
+    story.rollback(&QUICK).expect(0, &["DONE"]);
+    let map = story.plane.get(MAP).expect("the configuration");
+    assert_ne!(map["data"]["debug"], "true");
+    story.status().expect("healthy", 0, &[]);
+    at_rest(&story, "1.20.0");
+    // Scenario 52: the same once more changes nothing.
+    let writes = story.writes();
+    story.rollback(&["1"]).expect(0, &["NOTHING TO DO"]);
+    assert_eq!(story.writes()[writes.len()..], [] as [String; 0]);
+}
+
+/// Acceptance scenario 46, failing at the canary: only what was touched is started again.
+#[test]
+fn scenario_46_other_values_that_fail_are_taken_back() {
+    let Some(story) = cilium(5, "1.20.0", 4) else {
+        return;
+    };
+    let (before, beside) = (agents(&story), proxies(&story));
+    // Agents that run do so; none comes up any more.
+    story.kubelet.set_everywhere(Which::Agent, Behaviour::ImagePull);
+    let set = [
+        "upgrade",
+        "--set",
+        "debug.enabled=true",
+        "--yes",
+        "--timeout",
+        "20s",
+    ];
+    let running = story.start(&[&set[..], &QUICK[..]].concat());
+    until("it turns back", SOON * 3, || turned_back(&story));
+    story.kubelet.set_everywhere(Which::Agent, Behaviour::Healthy);
+    Ran::end(running).expect(6, &["ROLLED BACK", "pods of 1 of 5 nodes"]);
+    let touched = moved(&before, &agents(&story));
+    assert_eq!(touched.len(), 1, "{touched:?}");
+    assert!(moved(&beside, &proxies(&story)).is_subset(&touched));
+    all_run(&story, 5, "1.20.0");
+    at_rest(&story, "1.20.0");
+    let map = story.plane.get(MAP).expect("the configuration");
+    assert_ne!(map["data"]["debug"], "true");
+}
