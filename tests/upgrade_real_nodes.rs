@@ -170,14 +170,17 @@ fn there_and_back(on: &Driven, traffic: &Traffic, cni: Product, [old, new]: [&st
     expect_little_disturbed(&up.and(&back))
 }
 
-/// A generous bound: machines that run tests are slow, and shared.
+/// A generous bound, as machines that run tests are slow, and shared: what is late within a pod is the machine's doing.
 fn expect_little_disturbed(fates: &Fates) -> Fates {
     assert!(
         fates.short.asked > 100 && fates.long.asked > 100,
         "hardly asked: {fates}"
     );
     assert_eq!(fates.long.broken, 0, "connections broke: {fates}");
-    assert!(fates.disturbed() < 5.0, "{fates}");
+    assert!(
+        fates.disturbed() < 5.0 + 2.0 * fates.itself.disturbed(),
+        "{fates}"
+    );
     *fates
 }
 

@@ -1,7 +1,8 @@
 //! A user's traffic between pods on two nodes, and what a change of the network does to it (`../real-nodes/traffic.c`).
 //!
 //! Each of two pods, one on each node, asks the pod on the other node and a service every 100 ms in two ways: on new
-//! connections, and on one that stays open.
+//! connections, and on one that stays open. It also asks itself: what is late there is the machine's doing, not the
+//! network's.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ const ASK: [(&str, &str, &str); 2] = [
     ("asks-1", "node-1", "answers-2"),
     ("asks-2", "node-2", "answers-1"),
 ];
+
+/// Lines of each pod: it asks three, in two ways.
+const WAYS: usize = 6;
 
 /// After this every question's fate is known: five seconds for a short one, and twenty for a connection that is silent,
 /// which would be one that broke.
@@ -44,6 +48,8 @@ pub struct Fate {
 pub struct Fates {
     pub short: Fate,
     pub long: Fate,
+    /// Of a pod that asks itself.
+    pub itself: Fate,
 }
 
 impl<'c> Traffic<'c> {
@@ -66,11 +72,12 @@ impl<'c> Traffic<'c> {
                 &format!("/api/v1/namespaces/default/pods/{other}"),
                 "/status/podIP",
             );
-            cluster.plane().apply(&format!(
-                "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: default, labels: {{app: asks}}}}\n\
-                 spec:\n  nodeName: {node}\n  terminationGracePeriodSeconds: 0\n  containers:\n  - name: traffic\n    \
-                 image: byocni.test/traffic:1\n    args: [ask, \"pod={pod}:7000\", \"service={service}:7000\"]\n"
-            ));
+            let pod = include_str!("../real-nodes/asks.yaml")
+                .replace("@NAME@", name)
+                .replace("@NODE@", node)
+                .replace("@POD@", &pod)
+                .replace("@SERVICE@", &service);
+            cluster.plane().apply(&pod);
         }
         cluster.wait_for_pods("pods that ask", "default", "app=asks", 90, runs);
         let traffic = Traffic { cluster };
@@ -103,10 +110,10 @@ impl<'c> Traffic<'c> {
         }
         let mut fates = Fates::default();
         for (before, after) in before.iter().zip(&after) {
-            let sum = if after.way == "short" {
-                &mut fates.short
-            } else {
-                &mut fates.long
+            let sum = match (after.target.as_str(), after.way.as_str()) {
+                ("itself", _) => &mut fates.itself,
+                (_, "short") => &mut fates.short,
+                _ => &mut fates.long,
             };
             sum.add(&after.fate.since(&before.fate));
         }
@@ -119,8 +126,8 @@ impl<'c> Traffic<'c> {
         let mut first: Option<Vec<Told>> = None;
         loop {
             let told = self.told();
-            // Each asks two, in two ways; in its first second a pod has told nothing.
-            if told.len() == ASK.len() * 4 {
+            // In its first second a pod has told nothing.
+            if told.len() == ASK.len() * WAYS {
                 match &first {
                     Some(first) if holds(&told, first) => return told,
                     Some(_) => {}
@@ -137,9 +144,10 @@ impl<'c> Traffic<'c> {
 
     /// The last that each of them told, in the same order every time.
     fn told(&self) -> Vec<Told> {
-        let logs = ASK
-            .iter()
-            .map(|(name, ..)| self.cluster.kubectl(&["logs", name, "--tail=4"]));
+        let logs = ASK.iter().map(|(name, ..)| {
+            self.cluster
+                .kubectl(&["logs", name, "--container=traffic", &format!("--tail={WAYS}")])
+        });
         let logs = logs.map(|said| String::from_utf8_lossy(&said.stdout).into_owned());
         logs.flat_map(|log| log.lines().filter_map(Told::of).collect::<Vec<_>>())
             .collect()
@@ -177,10 +185,11 @@ impl Fates {
     pub fn and(mut self, other: &Fates) -> Fates {
         self.short.add(&other.short);
         self.long.add(&other.long);
+        self.itself.add(&other.itself);
         self
     }
 
-    /// Lost or late, in percent of all.
+    /// Lost or late, in percent of all that went through the network.
     pub fn disturbed(&self) -> f64 {
         let mut sum = self.short;
         sum.add(&self.long);
@@ -190,7 +199,12 @@ impl Fates {
 
 impl fmt::Display for Fates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (way, fate) in [("new connections", self.short), ("open connections", self.long)] {
+        let ways = [
+            ("new connections", self.short),
+            ("open connections", self.long),
+            ("a pod itself", self.itself),
+        ];
+        for (way, fate) in ways {
             let Fate {
                 asked,
                 late,
@@ -198,13 +212,13 @@ impl fmt::Display for Fates {
                 broken,
                 slowest,
             } = fate;
+            let part = fate.disturbed();
             write!(
                 f,
-                "{way}: {asked} asked, {late} late, {lost} lost, {broken} broken ({:.3} %), slowest ever {slowest:?}; ",
-                fate.disturbed()
+                "{way}: {asked} asked, {late} late, {lost} lost, {broken} broken ({part:.2} %), slowest so far {slowest:?}; "
             )?;
         }
-        write!(f, "together {:.3} %", self.disturbed())
+        write!(f, "without the last {:.3} %", self.disturbed())
     }
 }
 
@@ -212,6 +226,7 @@ impl fmt::Display for Fates {
 #[derive(Debug)]
 struct Told {
     second: u64,
+    target: String,
     way: String,
     fate: Fate,
 }
@@ -222,6 +237,7 @@ impl Told {
         let number = |at: usize| words.get(at)?.parse::<u64>().ok();
         Some(Told {
             second: number(0)?,
+            target: (*words.get(1)?).to_owned(),
             way: (*words.get(2)?).to_owned(),
             fate: Fate {
                 asked: number(3)?,
