@@ -15,4 +15,5 @@ mod flannel;
 mod generic;
 mod going_back;
 mod refused;
+#[allow(dead_code, reason = "upgrades use more of it")]
 mod story;

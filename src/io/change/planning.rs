@@ -1,9 +1,7 @@
 //! From what the user asks for to a plan: the capture, the chart, what helm renders, what the server allows. Nothing is
 //! judged here; what goes wrong on the way becomes a finding of the plan, so that a refused plan says all of it at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
