@@ -8,6 +8,7 @@ mod clusters;
 #[path = "../clusters/plugin.rs"]
 mod plugin;
 #[path = "../install_control_plane/story.rs"]
+#[allow(dead_code, reason = "installs use more of it")]
 mod story;
 
 mod back;

@@ -41,7 +41,7 @@ revision before by rule, and never one that failed. CustomResourceDefinitions st
 )]
 pub struct Args {
     /// The revision to go back to [default: the last one that was good]
-    #[arg(value_name = "REVISION", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(value_name = "REVISION", value_parser = number)]
     revision: Option<i64>,
     #[command(flatten)]
     pacing: Pacing,
@@ -66,6 +66,11 @@ pub struct Args {
 enum DryRun {
     Client,
     Server,
+}
+
+fn number(text: &str) -> Result<i64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("{text:?} is no revision: kubectl byocni history lists them by number"))
 }
 
 /// Plans, shows the plan, asks, goes back.
