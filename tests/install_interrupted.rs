@@ -17,3 +17,5 @@ mod others;
 mod signals;
 #[path = "install_interrupted/stage.rs"]
 mod stage;
+#[path = "install_interrupted/upgraded.rs"]
+mod upgraded;

@@ -29,7 +29,10 @@ fn help_of_upgrades() {
     shot!("help_upgrade", byocni("upgrade --help").end());
     shot!("help_rollback", byocni("rollback --help").end());
     shot!("help_history", byocni("history --help").end());
-    shot!("wrong_upgrade_twice", byocni("upgrade --to 1.20 --version 1.20.0").end());
+    shot!(
+        "wrong_upgrade_twice",
+        byocni("upgrade --to 1.20 --version 1.20.0").end()
+    );
     shot!("wrong_upgrade_parallel", byocni("upgrade --max-parallel 0").end());
     shot!("wrong_rollback_revision", byocni("rollback last").end());
 }
