@@ -1,5 +1,8 @@
 //! A cluster, somebody who installs on it and whose writes are counted, and what the cluster holds before and after.
 
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},

@@ -1,11 +1,13 @@
 //! Where `rollback` goes, and what it makes of releases that plain helm left behind.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
     clusters::{Behaviour, Fault, Proxy, Which},
     running::{
-        QUICK, agents, all_run, at_rest, by_helm, cilium, comes_up, moved, revisions, until, versions,
+        QUICK, VALUES, agents, all_run, at_rest, by_helm, cilium, comes_up, moved, revisions, until, versions,
     },
     story::{KUBE_SYSTEM, SOON, Story, items},
 };
@@ -72,6 +74,7 @@ fn scenario_28_a_pending_release_is_told_and_rolled_back() {
     let Some(story) = cilium(2, "1.19.6", 4) else {
         return;
     };
+    let running = agents(&story);
     let proxy = Proxy::start(&story.plane);
     // Helm writes its record, and then hangs before the first object.
     proxy.rule(|asked| {
@@ -79,9 +82,9 @@ fn scenario_28_a_pending_release_is_told_and_rolled_back() {
         (asked.by_helm() && object).then_some(Fault::Hold)
     });
     let chart = story.chart("cilium-1.20.0.tgz");
-    let arguments = ["upgrade", "cilium", &chart, "-n", "kube-system", "--reuse-values"];
+    let arguments = ["upgrade", "cilium", &chart, "-n", "kube-system"];
     let mut helm = story
-        .helm_command(proxy.kubeconfig(), &arguments)
+        .helm_command(proxy.kubeconfig(), &[&arguments[..], &VALUES[..]].concat())
         .spawn()
         .expect("helm starts");
     until("it is pending", SOON, || told(&story).len() == 2);
@@ -97,12 +100,18 @@ fn scenario_28_a_pending_release_is_told_and_rolled_back() {
     assert_eq!(story.writes()[before.len()..], [] as [String; 0]);
     // There is no change of ours to finish or to take back.
     for verb in ["resume", "abort"] {
-        let ran = story.run(&[verb, "--yes"]);
-        assert_ne!(ran.exit, 0, "{}", ran.said());
+        story
+            .run(&[verb, "--yes"])
+            .expect(0, &["no change was interrupted here"]);
     }
     story.rollback(&QUICK).expect(0, &["DONE", "revision 1"]);
     all_run(&story, 2, "1.19.6");
     at_rest(&story, "1.19.6");
+    assert_eq!(
+        moved(&running, &agents(&story)),
+        BTreeSet::new(),
+        "what the killed helm wanted was not done on the way"
+    );
     story
         .upgrade(&[&["--to", "1.20"], &QUICK[..]].concat())
         .expect(0, &["DONE"]);

@@ -50,7 +50,7 @@ fn scenarios_13_14_15_16_18_19_22_50_on_a_cluster_that_is_well() {
     refused(&story, &["--version", "1.18.0-pre.1"], &["pre-release"]);
 
     // Scenarios 15 and 16: keys that the chart does not have.
-    let pool = "ipam.operator.clusterPoolIPv4PodCIDR=10.240.0.0/13";
+    let pool = "ipam.operator.clusterPoolIPv4PodCIDR=10.244.0.0/16";
     refused(
         &story,
         &["--to", "1.17", "--set", pool],

@@ -20,12 +20,12 @@ pub const PROXIES: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets/ciliu
 /// Short waits, where their length is not the point.
 pub const QUICK: [&str; 4] = ["--soak", "2s", "--settle", "3s"];
 
-/// What AKS wants of Cilium, and a pool for 2,000 nodes.
-const VALUES: [&str; 4] = [
+/// What AKS wants of Cilium, and the pool that kube-proxy was told of: for 256 nodes.
+pub const VALUES: [&str; 4] = [
     "--set",
     "aksbyocni.enabled=true",
     "--set",
-    "ipam.operator.clusterPoolIPv4PodCIDRList={10.240.0.0/13}",
+    "ipam.operator.clusterPoolIPv4PodCIDRList={10.244.0.0/16}",
 ];
 
 /// An agent as it stands.

@@ -109,8 +109,12 @@ pub async fn replace(job: &Job<'_>, lock: &Lock, wanted: Wanted<'_>) -> Result<O
             return Ok(Some(gone()));
         };
         if newest.pending() {
-            // Nobody is at work on it any more: its own manifest once more, with everything that is missing.
-            release.rollback(newest.revision, HELM_LIMIT, false).await?;
+            // Nobody is at work on it any more. Ours is brought to its end, and holds agents still; a stranger's would
+            // have their DaemonSet replace them at once: the one before it, which they run.
+            let ours = newest.revision > job.operation.before.revision.unwrap_or(0);
+            let stood = job.operation.replaces.as_ref().map(|r| r.revision);
+            let revision = stood.filter(|_| !ours).unwrap_or(newest.revision);
+            release.rollback(revision, HELM_LIMIT, false).await?;
             match self::newest(job).await? {
                 Some(after) => newest = after,
                 None => return Ok(Some(gone())),

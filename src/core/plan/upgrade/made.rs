@@ -16,7 +16,7 @@ use crate::core::{
         diff::Diff,
         preflight::{self, Found, Look},
     },
-    revision::Recorded,
+    revision::{Recorded, strategy_only},
     rollout::Schedule,
     text::Text,
     words,
@@ -154,7 +154,9 @@ fn unchanged(look: &Look<'_>, extra: &Extra<'_>, found: &mut Found) {
     let same_chart =
         from.chart.name == look.chart.name && plain(&from.chart.version) == plain(&look.chart.version);
     let newest = look.surroundings.installed.as_ref();
-    let deployed = from.status == "deployed" && newest.is_none_or(|i| i.revision == from.revision);
+    // What only held agents still was left in the middle: its agents are of the revision before.
+    let whole = from.status == "deployed" && !strategy_only(&from.description);
+    let deployed = whole && newest.is_none_or(|i| i.revision == from.revision);
     if !(same_chart && deployed && preflight::differing(&from.values, &look.draft.values).is_empty()) {
         return;
     }
