@@ -59,16 +59,7 @@ fn versions(stage: &Stage) -> BTreeMap<String, usize> {
 }
 
 fn upgrade<'a>(charts: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let base = [
-        "upgrade",
-        "--version",
-        NEW,
-        "--repo",
-        charts,
-        "--yes",
-        "--settle",
-        "2s",
-    ];
+    let base = ["upgrade", "--version", NEW, "--repo", charts, "--yes"];
     [&base[..], more].concat()
 }
 
@@ -91,12 +82,12 @@ fn scenario_28_an_upgrade_is_killed_while_pending() {
     let pending = |stage: &Stage| {
         let recorded = Arc::new(AtomicBool::new(false));
         stage.proxy.rule(move |asked| hold_after_record(asked, &recorded));
-        let run = stage.start(&upgrade(&charts, &["--soak", "1s"]));
+        let run = stage.start(&upgrade(&charts, &["--soak", "1s", "--settle", "2s"]));
         until("helm's record is pending", MINUTE * 2, || {
             stage
                 .release("kube-system")
-                .iter()
-                .any(|r| r.ends_with("pending-upgrade"))
+                .last()
+                .is_some_and(|r| r.ends_with("pending-upgrade"))
         });
         run.kill();
         let helm = stage.helm_pid("upgrade").expect("helm was called");
@@ -129,7 +120,7 @@ fn scenario_29_an_upgrade_is_stopped_at_its_canary() {
     let Some(stage) = stage(4) else { return };
     let charts = stage.chart("");
     let at_canary = |stage: &Stage| {
-        let mut run = stage.start(&upgrade(&charts, &["--soak", "300s"]));
+        let mut run = stage.start(&upgrade(&charts, &["--soak", "300s", "--settle", "2s"]));
         until("the first agent is new", MINUTE * 2, || {
             versions(stage) == BTreeMap::from([(NEW.into(), 1), (OLD.into(), 2)])
         });
@@ -205,7 +196,7 @@ fn scenario_28_an_upgrade_is_killed_late() {
         Which::Image(format!("cilium:v{NEW}")),
         Behaviour::CrashLoop { exit_code: 1 },
     );
-    let mut run = stage.start(&upgrade(&charts, &["--soak", "1s"]));
+    let mut run = stage.start(&upgrade(&charts, &["--soak", "1s", "--settle", "2s"]));
     run.says("back:");
     until("it is the way back that rolls", MINUTE, || {
         stage.phase().as_deref() != Some("helm")
@@ -226,7 +217,7 @@ fn an_api_server_that_is_away_for_a_while() {
     stage
         .proxy
         .rule(move |_| rule.load(Ordering::SeqCst).then_some(Fault::Answer(503)));
-    let run = stage.start(&upgrade(&charts, &["--soak", "3s"]));
+    let run = stage.start(&upgrade(&charts, &["--soak", "3s", "--settle", "2s"]));
     until("the first agent is new", MINUTE * 2, || {
         versions(&stage).contains_key(NEW)
     });
