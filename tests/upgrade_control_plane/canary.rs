@@ -164,7 +164,7 @@ fn scenario_45_the_way_back_fails_too() {
     // What runs has its image: only what is made anew lacks it.
     let old = Which::Image("cilium/cilium:v1.19.6".into());
     story.kubelet.set_everywhere(old.clone(), Behaviour::ImagePull);
-    let ran = story.upgrade(&[&["--to", "1.20"], &QUICK[..]].concat());
+    let ran = story.upgrade(&[&["--to", "1.20", "--timeout", "40s"], &QUICK[..]].concat());
     let after = agents(&story);
     let canary = moved(&before, &after);
     assert_eq!(canary.len(), 1, "{canary:?}");

@@ -44,10 +44,10 @@ pub fn cilium(nodes: usize, version: &str, helm: u8) -> Option<Story> {
     with(aks::options(), nodes, version, helm)
 }
 
-/// The same where a node that is silent for 8 s is called lost.
+/// The same where a node that is silent for 20 s is called lost.
 pub fn impatient(nodes: usize, version: &str, helm: u8) -> Option<Story> {
     let options = Options {
-        node_grace: Duration::from_secs(8),
+        node_grace: Duration::from_secs(20),
         ..aks::options()
     };
     with(options, nodes, version, helm)

@@ -46,6 +46,7 @@ pub async fn play(shared: Arc<Shared>, object: Value, mut inbox: UnboundedReceiv
     heartbeats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut wake: Option<Instant> = None;
     let mut silent = false;
+    let mut renewed = Instant::now();
     loop {
         let rest = wake.map_or(Duration::from_secs(3600), |at| {
             at.saturating_duration_since(Instant::now())
@@ -68,6 +69,11 @@ pub async fn play(shared: Arc<Shared>, object: Value, mut inbox: UnboundedReceiv
             _ = heartbeats.tick() => {
                 if !node.shared.lost(&node.name) {
                     node.renew_lease().await;
+                    // Late, on a busy machine: it may have been called Unknown, which a kubelet puts right.
+                    if renewed.elapsed() > heartbeat * 3 {
+                        node.report().await;
+                    }
+                    renewed = Instant::now();
                 }
             }
         }
