@@ -15,5 +15,4 @@ mod flannel;
 mod generic;
 mod going_back;
 mod refused;
-#[allow(dead_code, reason = "upgrades use more of it")]
 mod story;

@@ -8,7 +8,6 @@ mod clusters;
 #[path = "../clusters/plugin.rs"]
 mod plugin;
 #[path = "../install_control_plane/story.rs"]
-#[allow(dead_code, reason = "installs use more of it")]
 mod story;
 
 mod back;
