@@ -450,3 +450,43 @@ fn what_the_server_refuses_is_found_by_a_dry_run() {
         None
     );
 }
+
+/// The shipped roles from a network that does not come up back to the cluster as it was: with the operator's objects, and
+/// namespaces that the server leaves Terminating while metrics.k8s.io waits for a network, as on AKS.
+#[test]
+fn the_shipped_role_is_enough_for_the_way_back() {
+    let (Some(folder), Some(helm)) = (charts(), required_or_skip("helm", helm(4))) else {
+        return;
+    };
+    let Some(plane) = required_or_skip("control-plane", ControlPlane::start(aks::options())) else {
+        return;
+    };
+    let kubelet = aks::start(&plane, 2);
+    plane.wait_for("nodes", Duration::from_secs(60), "/api/v1/nodes", |list| {
+        list["items"].as_array().is_some_and(|all| all.len() == 2)
+    });
+    kubelet.set_everywhere(clusters::Which::Agent, clusters::Behaviour::ImagePull);
+    plane.apply(include_str!("../docs/rbac-read.yaml"));
+    plane.apply(include_str!("../docs/rbac-change.yaml"));
+    let changer = user(
+        &plane,
+        "changer",
+        &["kubectl-byocni-reader", "kubectl-byocni-changer"],
+    );
+    let charts = folder.display().to_string();
+    let install = |more: &[&str]| -> Output {
+        let fixed = ["install", "calico", "--version", "v3.32.1", "--repo", &charts];
+        run(&changer, &helm, &[&fixed, more].concat())
+    };
+    until(
+        "the changer's plan",
+        || install(&["--dry-run"]),
+        |output| output.status.code() == Some(0),
+    );
+    let output = install(&["--yes", "--timeout", "20s"]);
+    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+    for namespace in ["tigera-operator", "calico-system"] {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        assert_eq!(plane.get(&path), None, "{}", said(&output));
+    }
+}

@@ -987,3 +987,60 @@ fn a_product_that_is_not_known_is_judged_by_its_daemon_sets() {
     let missing = base.without("DaemonSet", "netfabric-agent");
     waits_for(expected(), &missing, "it is not there yet");
 }
+
+/// Of a product that is not known, too, pods that were read in full tell whether one ever ran, and why none does.
+#[test]
+fn whether_an_agent_of_an_unknown_product_ever_ran() {
+    let expected = || Expectation {
+        cni: None,
+        daemon_sets: vec![pair("netfabric", "netfabric-agent")],
+        deployments: vec![],
+        version: None,
+        pools: vec![],
+        ..cilium()
+    };
+    let container =
+        |state: Value| json!({"name": "agent", "ready": false, "restartCount": 0, "state": state});
+    let waiting = container(json!({"waiting": {"reason": "ImagePullBackOff"}}));
+    let none = |ready: Value| {
+        let status = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}], "containerStatuses": [ready]}});
+        Cluster::of("unknown-cni")
+            .with(
+                "DaemonSet",
+                "netfabric-agent",
+                json!({"status": {"numberReady": 0, "numberAvailable": 0}}),
+            )
+            .with(
+                "Pod",
+                "netfabric-agent-*",
+                json!({"status": {"containerStatuses": null}}),
+            )
+            .with("Pod", "netfabric-agent-*", status)
+    };
+    let ran = |cluster: &Cluster| {
+        let (asked, capture) = (Asked::default(), cluster.capture());
+        agents_ever_ran(&Facts::of(&capture, &asked), &expected())
+    };
+    let pulled = none(waiting);
+    assert!(!ran(&pulled), "no image was ever pulled");
+    let ended = container(json!({"terminated": {"exitCode": 1}}));
+    assert!(ran(&none(ended)), "one has run, if only for a moment");
+    waits_for(expected(), &pulled, "cannot be pulled (ImagePullBackOff)");
+
+    // A row of a pod that was not read in full: it may have run.
+    let (asked, mut capture) = (Asked::default(), pulled.capture());
+    capture.pods.retain(|pod| !pod.meta.name.ends_with("-7k2pq"));
+    assert!(agents_ever_ran(&Facts::of(&capture, &asked), &expected()));
+
+    // No DaemonSet in the manifest: its operator makes the agents, and has run.
+    let by_operator = Expectation {
+        daemon_sets: vec![],
+        deployments: vec![pair("kube-system", "coredns")],
+        ..expected()
+    };
+    let (asked, capture) = (Asked::default(), pulled.capture());
+    assert!(agents_ever_ran(&Facts::of(&capture, &asked), &by_operator));
+    let not_up = pulled.with("Deployment", "coredns", json!({"status": {"readyReplicas": 0}}));
+    let capture = not_up.capture();
+    assert!(!agents_ever_ran(&Facts::of(&capture, &asked), &by_operator));
+}

@@ -9,9 +9,13 @@ mod clusters;
 mod faults;
 #[path = "install_interrupted/killed.rs"]
 mod killed;
+#[path = "install_interrupted/live.rs"]
+mod live;
 #[path = "install_interrupted/others.rs"]
 mod others;
 #[path = "install_interrupted/signals.rs"]
 mod signals;
 #[path = "install_interrupted/stage.rs"]
 mod stage;
+#[path = "install_interrupted/upgraded.rs"]
+mod upgraded;

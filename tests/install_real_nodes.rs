@@ -54,7 +54,7 @@ fn cilium_1_19_with_helm_3() {
     let Some(_alone) = possible(&["cilium-v1.19.6"]) else {
         return;
     };
-    let mut on = Driven::start(&["cilium-v1.19.6"], "helm3", false);
+    let on = Driven::start(&["cilium-v1.19.6"], "helm3", false);
     let fresh = on.fresh();
 
     let pulled = on.run(&cilium("1.19", &["--set", NO_IMAGE, "--timeout", "30s"]));
@@ -93,7 +93,7 @@ fn cilium_1_20_with_helm_4() {
     let Some(_alone) = possible(&["cilium-v1.20.0"]) else {
         return;
     };
-    let mut on = Driven::start(&["cilium-v1.20.0"], "helm4", false);
+    let on = Driven::start(&["cilium-v1.20.0"], "helm4", false);
     let fresh = on.fresh();
 
     let started = on.begin(&cilium("1.20", &["--set", NO_IMAGE]));
@@ -124,7 +124,7 @@ fn agents_that_end_and_runs_that_are_killed() {
     let Some(_alone) = possible(&["cilium-v1.19.6"]) else {
         return;
     };
-    let mut on = Driven::start(&["cilium-v1.19.6"], "helm3", false);
+    let on = Driven::start(&["cilium-v1.19.6"], "helm3", false);
     on.fresh();
 
     let started = on.begin(&cilium("1.19", &["--set", BAD_FLAG, "--timeout", "40s"]));
@@ -171,7 +171,7 @@ fn flannel_with_helm_4() {
     let Some(_alone) = possible(&["flannel"]) else {
         return;
     };
-    let mut on = Driven::start(&["flannel"], "helm4", true);
+    let on = Driven::start(&["flannel"], "helm4", true);
     on.fresh();
     on.run(&["install", "flannel", "--yes"])
         .expect(0, &["10.244.0.0/16", "DONE"]);
@@ -193,7 +193,7 @@ fn flannel_as_a_manifest() {
     let Some(_alone) = possible(&["flannel"]) else {
         return;
     };
-    let mut on = Driven::start(&["flannel"], "helm3", true);
+    let on = Driven::start(&["flannel"], "helm3", true);
     let chart = charts().expect("charts").join("flannel-v0.28.4.tgz");
     let rendered = Command::new(clusters::helm(3).expect("helm 3"))
         .args([

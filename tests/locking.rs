@@ -3,15 +3,21 @@
 #[path = "clusters/mod.rs"]
 mod clusters;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use clusters::{ControlPlane, Options, required_or_skip};
-use kubectl_byocni::io::{
-    change::{
-        journal::{self, Luggage},
-        lock::{self, Lock, LockError},
+use kubectl_byocni::{
+    core::change::Event,
+    io::{
+        change::{
+            journal::{self, Luggage},
+            lock::{self, Lock, LockError},
+        },
+        connection::{Connection, Flags},
     },
-    connection::{Connection, Flags},
 };
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kubectl-byocni";
@@ -37,10 +43,12 @@ fn one_at_a_time() {
         .expect("a runtime");
     runtime.block_on(async {
         let connection = connected(plane.kubeconfig()).await;
-        let first = Lock::take(&connection, "first@here").await.expect("a free lock");
+        let first = Lock::take(&connection, "first@here", &|_| {})
+            .await
+            .expect("a free lock");
         assert!(first.held());
         let begun = Instant::now();
-        match Lock::take(&connection, "second@there").await {
+        match Lock::take(&connection, "second@there", &|_| {}).await {
             Err(LockError::Held(holder)) => assert!(holder.identity.starts_with("first@here"), "{holder:?}"),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("two hold the lock"),
@@ -52,12 +60,26 @@ fn one_at_a_time() {
         first.release().await.expect("released");
         assert!(plane.get(LEASE).is_none(), "nothing is left behind");
 
-        let dead = Lock::take(&connection, "dead@here").await.expect("a free lock");
+        let dead = Lock::take(&connection, "dead@here", &|_| {})
+            .await
+            .expect("a free lock");
         drop(dead);
         let begun = Instant::now();
-        let heir = Lock::take(&connection, "heir@there")
+        let told = Mutex::new(vec![]);
+        let tell = |event: &Event| {
+            if let Event::Wait { what, limit } = event {
+                told.lock().expect("told").push((what.clone(), *limit));
+            }
+        };
+        let heir = Lock::take(&connection, "heir@there", &tell)
             .await
             .expect("the lease of the dead runs out");
+        let told = told.lock().expect("told").clone();
+        let [(what, limit)] = told.as_slice() else {
+            panic!("one wait is told: {told:?}")
+        };
+        assert!(what.contains("dead@here"), "whose lease is waited for: {what}");
+        assert_eq!(*limit, Duration::from_secs(15));
         assert!(begun.elapsed() >= Duration::from_secs(14), "not before its time");
 
         // Somebody has taken it, as after a pause of ours that was longer than the lease: the renewal notices.

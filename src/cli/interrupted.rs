@@ -1,5 +1,7 @@
 //! What an interrupted change left: its journal, its chart and its values, put together again for `resume` and `abort`.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -9,14 +11,16 @@ use super::{
 };
 use crate::{
     core::{
+        chart::Chart,
         cni::{self, Cni},
         facts::{Asked, Facts},
         journal::{JournaledChart, Operation, Phase},
         manifest::Object,
-        plan::{Draft, Request, blocks, tree, values},
+        plan::{Draft, Request, assemble::SETTLE, blocks, tree, values},
     },
     io::{
         change::{
+            ChangeError,
             journal::{self, Luggage},
             planning::render,
         },
@@ -64,9 +68,7 @@ impl Interrupted {
     pub async fn read(global: &Global) -> Result<Option<Interrupted>, Failure> {
         let flags = global.connection();
         let connection = Connection::open(&flags).await?;
-        let book = journal::read(&connection)
-            .await
-            .map_err(crate::io::change::ChangeError::from)?;
+        let book = journal::read(&connection).await.map_err(ChangeError::from)?;
         let Some(operation) = book.journal.operation else {
             return Ok(None);
         };
@@ -74,7 +76,7 @@ impl Interrupted {
             .map_err(|e| Failure::new(e.to_string()))?;
         let luggage = Luggage::fetch(&connection)
             .await
-            .map_err(crate::io::change::ChangeError::from)?
+            .map_err(ChangeError::from)?
             .filter(|kept| kept.operation == operation.id);
         let capture = cluster::read(&connection, &Asked::default(), &|_, _, _| {}).await?;
         Ok(Some(Interrupted {
@@ -182,15 +184,47 @@ impl Interrupted {
         let parts = self
             .put_together(helm, chart, crd_charts, &draft.values, &user_values)
             .await?;
-        let chart = &parts.chart.chart;
-        self.operation.chart = JournaledChart {
+        let journaled = |chart: &Chart| JournaledChart {
             name: chart.name.clone(),
             version: chart.version.clone(),
             digest: chart.digest.clone(),
         };
+        let other = self.operation.chart.digest != parts.chart.chart.digest;
+        self.operation.chart = journaled(&parts.chart.chart);
+        self.operation.crd_charts = crd_charts.iter().map(|f| journaled(&f.chart)).collect();
         self.operation.pools = draft.pools;
         self.operation.phase = self.operation.phase.min(Phase::Helm);
+        if other && !parts.definitions.is_empty() {
+            // Those of the version that failed are not those of this one.
+            self.operation.phase = self.operation.phase.min(Phase::ApplyingCrds);
+        }
+        self.defines(&parts).await?;
         Ok(parts)
+    }
+
+    /// Notes the definitions that these parts bring beside those that are noted already, so that all of them are taken
+    /// back where it comes to that. Such as are there, and that neither the CNI nor the parts before can have made,
+    /// belong to somebody else and stay.
+    async fn defines(&mut self, parts: &Parts) -> Result<(), Failure> {
+        let all = parts.rendered.iter().chain(&parts.definitions);
+        let brought = all.filter(|o| o.kind == "CustomResourceDefinition");
+        let new: BTreeSet<&str> = brought.map(|o| o.name.as_str()).collect();
+        let groups = self.cni.map_or(&[][..], |cni| cni.groups);
+        let of_cni = |name: &str| groups.iter().any(|group| name.ends_with(&format!(".{group}")));
+        for name in new {
+            if self.operation.defines.iter().any(|known| known == name) {
+                continue;
+            }
+            self.operation.defines.push(name.to_string());
+            if !of_cni(name)
+                && cluster::has_definition(&self.connection, name)
+                    .await
+                    .map_err(ChangeError::from)?
+            {
+                self.operation.before.crds.push(name.to_string());
+            }
+        }
+        Ok(())
     }
 
     async fn put_together(
@@ -236,6 +270,12 @@ impl Interrupted {
             definitions,
             luggage,
         })
+    }
+
+    /// How long everything must hold in the end.
+    pub fn settle(&self) -> Duration {
+        let replaces = self.operation.replaces.as_ref();
+        replaces.map_or(SETTLE, |r| Duration::from_secs(r.settle_seconds))
     }
 
     /// What it replaces, in a few words: `1.19.6, revision 3`.

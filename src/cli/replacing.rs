@@ -1,4 +1,5 @@
 //! What `upgrade` and `rollback` share: the release that stands, plans of one hop or several, and carrying them out.
+#![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
 
 use std::time::Duration;
 
@@ -74,10 +75,14 @@ impl Pacing {
                 .max_parallel
                 .unwrap_or_else(|| rollout::default_max_parallel(nodes)),
             soak_seconds: self.soak.as_secs(),
-            settle_seconds: self.settle.as_secs(),
             limit_seconds: 0,
             pause: self.pause,
         }
+    }
+
+    /// How long everything must hold in the end.
+    pub fn settle(&self) -> Duration {
+        self.settle
     }
 }
 
@@ -390,7 +395,8 @@ pub async fn carry_out(
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::begin(job, async || hop.planner.moved(planned).await).await;
+    let still = async || hop.planner.moved(planned).await;
+    let ended = watcher.during(change::begin(job, still)).await;
     watcher.end();
     Ok((changed, ended?))
 }

@@ -60,8 +60,9 @@ impl Terminal {
         }
     }
 
-    /// Writes a line beside the data.
+    /// Writes a line beside the data, in the place of the last block, where there is one.
     pub fn say(&self, line: &str) {
+        self.block(&[]);
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 

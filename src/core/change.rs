@@ -1,5 +1,7 @@
 //! What is told of a change while it runs, and how it ended.
 
+use std::time::Duration;
+
 use super::{
     finding::Finding,
     gate::Look,
@@ -15,11 +17,20 @@ pub enum Event {
         name: &'static str,
         /// In one line.
         does: String,
+        /// How long it may take, where that is another time than the gate's.
+        limit: Option<Duration>,
     },
     /// One look of the gate.
     Look(Box<Look>),
     /// Something on the side, in one line.
     Note(String),
+    /// What a step now waits for, and how long at most.
+    Wait {
+        /// In one line: `helm's release is pending`.
+        what: String,
+        /// From now on.
+        limit: Duration,
+    },
 }
 
 /// How a change ended.

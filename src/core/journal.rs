@@ -86,8 +86,6 @@ pub struct Pace {
     pub max_parallel: usize,
     /// How long a canary must be well before the next node, in seconds.
     pub soak_seconds: u64,
-    /// How long everything must hold in the end, in seconds.
-    pub settle_seconds: u64,
     /// After how many seconds the rollout has failed.
     #[serde(default)]
     pub limit_seconds: u64,
@@ -106,6 +104,8 @@ pub struct Replaces {
     /// The revision that a rollback goes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<i64>,
+    /// How long everything must hold in the end, in seconds.
+    pub settle_seconds: u64,
     /// Node by node, where that is how this CNI is replaced; else its own controllers do it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Pace>,

@@ -35,8 +35,8 @@ fn rows(history: &History, wide: bool) -> Vec<&Row> {
     history.rows.iter().filter(|row| wide || !row.hidden).collect()
 }
 
-/// What is told of a revision, in the order of the columns.
-fn cells(row: &Row) -> [String; 8] {
+/// What is told of a revision, in the order of the columns. With `named` the chart's name stands before its version.
+fn cells(row: &Row, named: bool) -> [String; 8] {
     let when = row.when.map(|when| when.strftime("%Y-%m-%d %H:%MZ").to_string());
     let version = row.version.trim_start_matches('v');
     let changed = match row.hidden {
@@ -46,7 +46,10 @@ fn cells(row: &Row) -> [String; 8] {
     [
         row.revision.to_string(),
         when.unwrap_or_default(),
-        format!("{} {version}", row.chart).trim().to_string(),
+        match named {
+            true => format!("{} {version}", row.chart).trim().to_string(),
+            false => version.to_string(),
+        },
         row.app_version.trim_start_matches('v').to_string(),
         row.status.clone(),
         row.health.clone().unwrap_or_default(),
@@ -58,19 +61,31 @@ fn cells(row: &Row) -> [String; 8] {
 
 fn page(history: &History, wide: bool, style: &Style) -> String {
     const COLUMNS: [Column; 8] = [
-        Column::new("REVISION", 9, 4),
+        Column::new("REV", 9, 3),
         Column::new("WHEN", 6, 17),
         Column::names("CHART", 7, 10),
-        Column::new("APP", 0, 5),
-        Column::new("STATUS", 8, 8),
+        Column::new("APP", 0, 7),
+        Column::new("STATUS", 8, 10),
         Column::new("HEALTH", 5, 7),
-        Column::new("CHANGED", 4, 14),
+        Column::new("CHANGED", 4, 24),
         Column::names("BY", 1, 8),
     ];
     let shown = rows(history, wide);
+    // Versions of a chart and of what it installs are mostly the same, and so is its name.
+    let named = shown.windows(2).any(|pair| pair[0].chart != pair[1].chart);
+    let plain = |version: &str| version.trim_start_matches('v').to_string();
+    let same = shown
+        .iter()
+        .all(|row| plain(&row.version) == plain(&row.app_version));
     let all: Vec<Vec<String>> = shown
         .iter()
-        .map(|row| cells(row).iter().map(|cell| clean(cell, style)).collect())
+        .map(|row| {
+            let mut cells = cells(row, named);
+            if same {
+                cells[3].clear();
+            }
+            cells.iter().map(|cell| clean(cell, style)).collect()
+        })
         .collect();
     let count = plural(history.rows.len(), "revision");
     let parts = [
@@ -93,9 +108,8 @@ fn page(history: &History, wide: bool, style: &Style) -> String {
     let hidden = history.rows.len() - shown.len();
     if hidden > 0 {
         let text = format!(
-            "{}and {} of the update strategy alone (-o wide lists them)",
-            theme::ellipsis(style),
-            plural(hidden, "revision")
+            "{}and {hidden} of the update strategy alone (-o wide lists them)",
+            theme::ellipsis(style)
         );
         blocks.push(vec![
             Line::indented(style)
@@ -159,7 +173,7 @@ fn markdown(history: &History, style: &Style) -> String {
         e(&history.release)
     );
     for row in rows(history, true) {
-        let cells: Vec<String> = cells(row).iter().map(|cell| e(cell)).collect();
+        let cells: Vec<String> = cells(row, true).iter().map(|cell| e(cell)).collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     out

@@ -8,7 +8,11 @@ use super::{
     theme::{self, Mark, Tone},
 };
 use crate::core::{
-    change::Ended, code::Change, codes::change::CHANGE_INTERRUPTED, finding::Finding, journal::Phase,
+    change::Ended,
+    code::Change,
+    codes::change::{CHANGE_INTERRUPTED, GATE_REGRESSED, GATE_TIMED_OUT},
+    finding::Finding,
+    journal::Phase,
 };
 
 /// What was changed, as the plan named it.
@@ -124,10 +128,14 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
                     format!("{name} was taken away: the cluster is as it was · next: kubectl byocni status");
                 say(Mark::Good, "TAKEN BACK", &text);
             } else if left.is_empty() {
-                let text = format!(
-                    "{name} was taken away again: the cluster is as it was · next: {}",
-                    because.fix
-                );
+                // What showed the cause went with it.
+                let next = match because.code.slug {
+                    slug if slug == GATE_TIMED_OUT.slug || slug == GATE_REGRESSED.slug => {
+                        "the same once more, with what was wrong put right (--version, -f, --set)"
+                    }
+                    _ => &because.fix,
+                };
+                let text = format!("{name} was taken away again: the cluster is as it was · next: {next}");
                 say(Mark::Warning, "ROLLED BACK", &text);
             } else {
                 let text = "not everything could be taken back · next: kubectl byocni abort tries again";

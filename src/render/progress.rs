@@ -22,9 +22,97 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Up to so many, each one more is a plain line; of more, each quarter.
 const ONE_BY_ONE: usize = 8;
 
+/// A step of a change, as its plan names it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// `helm-install`.
+    pub name: String,
+    /// In one line.
+    pub does: String,
+}
+
+/// Something beside a step: what it waits for, where it waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Aside<'a> {
+    /// In one line.
+    pub text: &'a str,
+    /// How long ago it was said.
+    pub since: Duration,
+    /// How long it is waited for at most, from then on.
+    pub limit: Option<Duration>,
+}
+
+/// A step where nothing is drawn anew.
+pub fn plain(step: &Step) -> String {
+    format!("{}: {}", step.name, step.does)
+}
+
+/// A wait where nothing is drawn anew.
+pub fn waited_for(what: &str, limit: Duration) -> String {
+    format!("  {what}, at most {}", clock(limit))
+}
+
+/// A step that goes on: what it does and for how long, and what it waits for. No line is as wide as the terminal.
+pub fn step(
+    step: &Step,
+    elapsed: Duration,
+    aside: Option<&Aside<'_>>,
+    style: &Style,
+    frame: usize,
+) -> Vec<String> {
+    let narrow = &narrowed(style);
+    let time = clock(elapsed);
+    let line = turning(frame, narrow);
+    let room = line.room(narrow).saturating_sub(width(&time) + 2);
+    let does = clip(&clean(&plain(step), narrow), room, narrow);
+    let line = line.with(Tone::Plain, does).with(Tone::Plain, "  ");
+    let mut lines = vec![line.with(Tone::Dim, time).paint(narrow)];
+    lines.extend(aside.map(|aside| self::aside(aside, style)));
+    lines
+}
+
+/// A step on a terminal that is drawn there no more, with the time that it took, where that is told. It stays, so nothing
+/// of it is cut off.
+pub fn done(step: &Step, took: Option<Duration>, style: &Style) -> String {
+    let line = Line::indented(style).with(Tone::Plain, clean(&plain(step), style));
+    let time = took.map(|took| format!("  {}", clock(took)));
+    line.with(Tone::Dim, time.unwrap_or_default()).paint_uncut(style)
+}
+
+/// The line of something on the side.
+pub fn aside(aside: &Aside<'_>, style: &Style) -> String {
+    let style = &narrowed(style);
+    let time = match aside.limit.map(|limit| limit.saturating_sub(aside.since)) {
+        Some(left) if left.is_zero() => format!("  {}, the limit is reached", clock(aside.since)),
+        Some(left) => format!("  {}, at most {} more", clock(aside.since), clock(left)),
+        None => String::new(),
+    };
+    let line = Line::indented(style);
+    let text = clip(
+        &clean(aside.text, style),
+        line.room(style).saturating_sub(width(&time)),
+        style,
+    );
+    line.with(Tone::Plain, text).with(Tone::Dim, time).paint(style)
+}
+
+/// The style of lines that are drawn anew: one that were as wide as the terminal would wrap on some.
+fn narrowed(style: &Style) -> Style {
+    Style {
+        width: style.width.saturating_sub(1).max(1),
+        ..*style
+    }
+}
+
+/// The beginning of a line about something that goes on.
+fn turning(frame: usize, style: &Style) -> Line {
+    let turning = format!("{:<1$}", theme::spinner(frame, style), theme::margin(style));
+    Line::new().with(Tone::Note, turning)
+}
+
 /// The live view: head and time, a line for each phase, and what is waited for longest. No line is as wide as the
 /// terminal: one that were would wrap on some. `head` says what is done (`installing Cilium 1.20.0`), `frame` counts
-/// the drawings.
+/// the drawings. `elapsed` may be later than the look: clocks go on, until it is over.
 pub fn live(
     look: &Look,
     head: &str,
@@ -33,12 +121,21 @@ pub fn live(
     style: &Style,
     frame: usize,
 ) -> Vec<String> {
-    let style = &Style {
-        width: style.width.saturating_sub(1).max(1),
-        ..*style
-    };
+    let style = &narrowed(style);
+    let over = matches!(look.state, State::Passed | State::Failed(_));
+    let elapsed = if over { look.elapsed } else { elapsed };
+    let since = elapsed.saturating_sub(look.elapsed);
     let mut lines = vec![headline(look, head, elapsed, limit, style, frame)];
-    lines.extend(look.phases.iter().map(|phase| row(phase, style)));
+    let settling = matches!(look.state, State::Settling { .. });
+    for phase in &look.phases {
+        let mut phase = phase.clone();
+        if phase.name == "settling" && settling {
+            let more = usize::try_from(since.as_secs()).unwrap_or(0);
+            // The last second is the next look's to tell.
+            phase.done = (phase.done + more).min(phase.total.saturating_sub(1).max(phase.done));
+        }
+        lines.push(row(&phase, style));
+    }
     let named = look.waiting.iter().take(NAMED);
     let longest = named.clone().map(|w| width(&name(&w.subject))).max().unwrap_or(0);
     // Names of nodes are told apart by their ends; the reason must have room all the same.
@@ -64,15 +161,15 @@ fn headline(
     let line = match look.state {
         State::Passed => Line::marked(Mark::Good, style),
         State::Failed(_) => Line::marked(Mark::Bad, style),
-        State::Waiting | State::Settling { .. } => {
-            let turning = format!("{:<1$}", theme::spinner(frame, style), theme::margin(style));
-            Line::new().with(Tone::Note, turning)
-        }
+        State::Waiting | State::Settling { .. } => turning(frame, style),
     };
     let left = limit.saturating_sub(elapsed);
     let time = match &look.state {
         State::Passed | State::Failed(_) => clock(elapsed),
-        State::Settling { left } => format!("{}, {} more if all goes on so", clock(elapsed), clock(*left)),
+        State::Settling { left } => {
+            let left = left.saturating_sub(elapsed.saturating_sub(look.elapsed));
+            format!("{}, {} more if all goes on so", clock(elapsed), clock(left))
+        }
         State::Waiting if left.is_zero() => format!("{}, the limit is reached", clock(elapsed)),
         State::Waiting => format!("{}, at most {} more", clock(elapsed), clock(left)),
     };

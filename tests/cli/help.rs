@@ -24,12 +24,17 @@ fn wrong_command_lines() {
     shot!("wrong_selector", byocni("status -l").arg("a in (").end());
 }
 
-/// Findings name them as fixes.
 #[test]
-fn verbs_that_are_still_to_come_say_so() {
-    let ended = byocni("upgrade --to 1.20").end();
-    assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("no upgrade yet"), "{}", ended.stderr);
+fn help_of_upgrades() {
+    shot!("help_upgrade", byocni("upgrade --help").end());
+    shot!("help_rollback", byocni("rollback --help").end());
+    shot!("help_history", byocni("history --help").end());
+    shot!(
+        "wrong_upgrade_twice",
+        byocni("upgrade --to 1.20 --version 1.20.0").end()
+    );
+    shot!("wrong_upgrade_parallel", byocni("upgrade --max-parallel 0").end());
+    shot!("wrong_rollback_revision", byocni("rollback last").end());
 }
 
 #[test]

@@ -291,6 +291,25 @@ impl ControlPlane {
         }
     }
 
+    /// Taints a node, as an administrator does.
+    pub fn taint(&self, node: &str, taint: &serde_json::Value) {
+        let path = format!("/api/v1/nodes/{node}");
+        self.wait_for("a node is tainted", Duration::from_secs(60), &path, |object| {
+            let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+            if taints.iter().any(|t| t["key"] == taint["key"]) {
+                return true;
+            }
+            taints.push(taint.clone());
+            let version = &object["metadata"]["resourceVersion"];
+            let patch =
+                serde_json::json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
+            // A conflict is tried again: the node's own controllers write taints too.
+            let path = &path;
+            let _ = self.ask(|client| async move { Objects::new(client).merge(path, &patch).await });
+            false
+        });
+    }
+
     /// Runs a future with a client, from code that is or is not in a tokio runtime.
     pub fn ask<T, F>(&self, question: impl FnOnce(Client) -> F + Send) -> T
     where

@@ -1,10 +1,16 @@
 //! Cilium on AKS without a CNI: every minor that is known, with both helms.
 
-use crate::story::{KUBE_SYSTEM, NODES, SOON, Story, is_ready, items, named};
+use serde_json::json;
+
+use crate::{
+    clusters::{Behaviour, kubelet::Which},
+    story::{KUBE_SYSTEM, NODES, Ran, SOON, Story, is_ready, items, named, node_name},
+};
 
 /// Installs it, looks at what is there afterwards, and installs it again (acceptance scenario 52: nothing is written then).
-fn installed(version: &str, helm: u8) {
+fn installed(version: &str, helm: u8, before: impl FnOnce(&Story)) {
     let Some(story) = Story::aks(3, helm) else { return };
+    before(&story);
     let ran = story.install(&["cilium", "--version", version]);
     ran.expect(0, &["DONE", "the network was seen to work"]);
     story.status().expect("healthy", 0, &[]);
@@ -32,35 +38,91 @@ fn installed(version: &str, helm: u8) {
     );
 }
 
+/// No agent's image can be pulled: nothing of it has touched a node, so all of it goes, with what its operator made
+/// meanwhile (definitions, a Lease, taints).
+fn taken_back_first(story: &Story, version: &str, helm: u8) {
+    story.kubelet.set_everywhere(Which::Agent, Behaviour::ImagePull);
+    let before = story.inventory();
+    let arguments = story.installing(&["cilium", "--version", version, "--timeout", "20s"]);
+    let running = story.start_with(helm, &arguments);
+    // What has to be taken back was there.
+    story
+        .plane
+        .wait_for("the operator's taints", SOON, NODES, |nodes| {
+            nodes.to_string().contains("node.cilium.io/agent-not-ready")
+        });
+    let meanwhile = story.inventory();
+    for made in [
+        "customresourcedefinitions",
+        "cilium-operator-resource-lock",
+        "sh.helm.release.v1.cilium.v1",
+    ] {
+        assert!(
+            meanwhile.iter().any(|one| one.contains(made)),
+            "{made} in {meanwhile:#?}"
+        );
+    }
+    Ran::end(running).expect(
+        6,
+        &[
+            "gate-timed-out",
+            "cannot be pulled",
+            "ROLLED BACK",
+            "the cluster is as it was",
+        ],
+    );
+    story.is_as_before(&before, &[]);
+    story.status().expect("broken", 3, &["error cni-missing"]);
+    story.kubelet.set_everywhere(Which::Agent, Behaviour::Healthy);
+}
+
+/// A try that could not succeed is taken back; then it works.
 #[test]
-fn scenario_52_cilium_1_16_is_installed_once() {
-    installed("1.16.19", 3);
+fn scenario_52_cilium_1_16_is_installed_once_after_a_failure() {
+    installed("1.16.19", 3, |story| taken_back_first(story, "1.16.19", 4));
 }
 
 #[test]
 fn scenario_52_cilium_1_17_is_installed_once() {
-    installed("1.17.18", 4);
+    installed("1.17.18", 4, |_| ());
 }
 
+/// On a system pool that takes none but critical pods, which is ordinary.
 #[test]
-fn scenario_52_cilium_1_18_is_installed_once() {
-    installed("1.18.12", 3);
+fn scenario_52_cilium_1_18_is_installed_once_on_a_tainted_pool() {
+    installed("1.18.12", 3, |story| {
+        let critical = json!({"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"});
+        for number in 0..3 {
+            story.plane.taint(&node_name(number, 3), &critical);
+        }
+        let charts = story.chart("");
+        story
+            .run(&[
+                "install",
+                "cilium",
+                "--version",
+                "1.18",
+                "--dry-run",
+                "--repo",
+                &charts,
+            ])
+            .expect(0, &["operator.tolerations"]);
+    });
 }
 
 #[test]
 fn scenario_52_cilium_1_19_is_installed_once() {
-    installed("1.19.6", 4);
+    installed("1.19.6", 4, |_| ());
 }
 
+/// A try that could not succeed is taken back; then it works.
 #[test]
-fn scenario_52_cilium_1_20_is_installed_once() {
-    installed("1.20.0", 3);
+fn scenario_52_cilium_1_20_is_installed_once_after_a_failure() {
+    installed("1.20.0", 3, |story| taken_back_first(story, "1.20.0", 3));
 }
 
 /// Acceptance scenario 52: the same cluster gives the same plan, byte for byte, in every format.
-#[test]
-fn scenario_52_the_same_plan_twice() {
-    let Some(story) = Story::aks(3, 3) else { return };
+pub fn the_same_plan_twice(story: &Story) {
     // The cluster must be the same too: the scheduler has said its last word about CoreDNS.
     story
         .plane

@@ -22,53 +22,8 @@ fn everywhere(story: &Story, behaviour: &Behaviour) {
     story.kubelet.set_everywhere(Which::Agent, behaviour.clone());
 }
 
-/// No agent's image can be pulled: nothing of it has touched a node, so all of it goes, with what its operator made
-/// meanwhile (definitions, a Lease, taints).
-#[test]
-fn agents_that_are_never_pulled_are_taken_back() {
-    for (version, helm) in [("1.16.19", 4), ("1.20.0", 3)] {
-        let Some(story) = Story::aks(3, helm) else { return };
-        everywhere(&story, &Behaviour::ImagePull);
-        let before = story.inventory();
-        let running = story.start(&story.installing(&["cilium", "--version", version, "--timeout", "20s"]));
-        // What has to be taken back was there.
-        story
-            .plane
-            .wait_for("the operator's taints", SOON, NODES, |nodes| {
-                nodes.to_string().contains("node.cilium.io/agent-not-ready")
-            });
-        let meanwhile = story.inventory();
-        for made in [
-            "customresourcedefinitions",
-            "cilium-operator-resource-lock",
-            "sh.helm.release.v1.cilium.v1",
-        ] {
-            assert!(
-                meanwhile.iter().any(|one| one.contains(made)),
-                "{made} in {meanwhile:#?}"
-            );
-        }
-        Ran::end(running).expect(
-            6,
-            &[
-                "gate-timed-out",
-                "cannot be pulled",
-                "ROLLED BACK",
-                "the cluster is as it was",
-            ],
-        );
-        story.is_as_before(&before, &[]);
-        story.status().expect("broken", 3, &["error cni-missing"]);
-
-        // And then it works.
-        everywhere(&story, &Behaviour::Healthy);
-        story
-            .install(&["cilium", "--version", version])
-            .expect(0, &["DONE"]);
-    }
-}
-
-/// The same with --no-rollback: it stays, until `abort`.
+/// No agent's image can be pulled, and --no-rollback: it stays, until `abort`. Without it the failure is taken back, and told
+/// to programs as one document, with the findings by slug.
 #[test]
 fn a_failure_that_shall_stay_stays() {
     let Some(story) = Story::aks(3, 3) else { return };
@@ -96,6 +51,13 @@ fn a_failure_that_shall_stay_stays() {
     story
         .run(&["abort", "--yes"])
         .expect(0, &["the cluster is as it was"]);
+    story.is_as_before(&before, &[]);
+
+    let ran = story.install(&["cilium", "--version", "1.20", "--timeout", "10s", "-o", "json"]);
+    ran.expect(6, &[]);
+    let json: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}", ran.out));
+    assert_eq!(json["kind"], "ChangeResult");
+    assert!(json.to_string().contains("gate-timed-out"), "{json:#}");
     story.is_as_before(&before, &[]);
 }
 
@@ -253,16 +215,4 @@ fn scenario_49_no_dns_is_no_success() {
         .kubelet
         .set_everywhere(Which::Pods("coredns-".into()), Behaviour::Healthy);
     story.run(&["resume", "--yes"]).expect(0, &["DONE"]);
-}
-
-/// The result for programs: one document, with the findings by slug.
-#[test]
-fn a_failure_is_told_as_json_too() {
-    let Some(story) = Story::aks(2, 3) else { return };
-    everywhere(&story, &Behaviour::ImagePull);
-    let ran = story.install(&["cilium", "--version", "1.20", "--timeout", "10s", "-o", "json"]);
-    ran.expect(6, &[]);
-    let json: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}", ran.out));
-    assert_eq!(json["kind"], "ChangeResult");
-    assert!(json.to_string().contains("gate-timed-out"), "{json:#}");
 }

@@ -17,12 +17,3 @@ fn flannel_is_installed_where_nodes_have_blocks() {
         assert_eq!(story.writes()[writes.len()..], [] as [String; 0]);
     }
 }
-
-#[test]
-fn scenario_12_flannel_without_node_blocks_is_refused() {
-    let Some(story) = Story::aks(3, 3) else { return };
-    let ran = story.install(&["flannel", "--pod-cidr", "10.244.0.0/16"]);
-    ran.expect(4, &["pod cidr not assigned"]);
-    story.install(&["flannel"]).expect(4, &["pod cidr not assigned"]);
-    assert_eq!(story.writes(), [] as [String; 0]);
-}

@@ -61,8 +61,33 @@ fn a_manifest_goes_through_the_same_gates() {
             crate::clusters::Behaviour::ImagePull,
         );
         let ran = story.run(&["install", "--manifest", &file, "--yes", "--timeout", "10s"]);
-        // A CNI that nobody knows: its pods are not read in full, so that none ran cannot be told.
-        ran.expect(7, &["gate-timed-out", "NOT RECOVERED"]);
+        // A CNI that nobody knows: its pods are read as those of others are.
+        ran.expect(
+            6,
+            &[
+                "gate-timed-out",
+                "cannot be pulled",
+                "ROLLED BACK",
+                "the cluster is as it was",
+            ],
+        );
+        story.is_as_before(&before, &[]);
+
+        // One that ran, if only for a moment, stays: what it wrote on nodes would outlive it.
+        story.kubelet.set_everywhere(
+            crate::clusters::kubelet::Which::Image("small-cni".into()),
+            crate::clusters::Behaviour::CrashLoop { exit_code: 3 },
+        );
+        let ran = story.run(&["install", "--manifest", &file, "--yes", "--timeout", "20s"]);
+        ran.expect(
+            7,
+            &[
+                "gate-timed-out",
+                "exit code 3",
+                "its agents have run",
+                "NOT RECOVERED",
+            ],
+        );
         story.run(&["abort", "--uninstall", "--yes"]).expect(0, &[]);
         story.is_as_before(&before, &[]);
 
@@ -143,9 +168,14 @@ fn what_was_applied_by_hand_is_taken_over() {
         ran.expect(0, &["its objects become part of kube-system/cilium", "DONE"]);
         assert_eq!(story.helm(&["list", "-n", "kube-system", "-q"]).trim(), "cilium");
         assert_eq!(agents(&story), before, "no pod was replaced");
-        // That helm wrote its marks on cilium-config may be told as drift: which fields changed is not read.
         let said = story.status();
         assert_eq!((said.verdict(), said.exit), ("healthy", 0), "{}", said.table);
+        // Helm wrote its marks on cilium-config, and no other data: the agents run what is written there.
+        let warnings = said.findings(&["warning"]);
+        assert!(
+            !warnings.contains(&"warning config-drift".to_owned()),
+            "{warnings:?}"
+        );
         assert_eq!(said.json["cni"]["managedBy"], "helm");
     }
 }

@@ -13,5 +13,6 @@ mod cilium;
 mod failing;
 mod flannel;
 mod generic;
+mod going_back;
 mod refused;
 mod story;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clusters::{ControlPlane, Objects, kubeadm},
-    story::{NODES, SOON, Story, is_ready, items, node_name, taint},
+    story::{NODES, SOON, Story, is_ready, items, node_name},
 };
 
 const PROXY: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy";
@@ -28,11 +28,21 @@ fn merge(plane: &ControlPlane, path: &str, patch: &Value) {
         .unwrap_or_else(|why| panic!("{path}: {why}"));
 }
 
-/// A fresh AKS cluster, and one thing wrong with it or with what is asked for at a time.
+/// A fresh AKS cluster, and one thing wrong with it or with what is asked for at a time; and the plans of scenario 52.
 #[test]
-fn scenarios_2_3_5_6_16_17_22_on_a_fresh_cluster() {
+fn scenarios_2_3_5_6_12_16_17_20_21_22_39_on_a_fresh_cluster() {
     let Some(story) = Story::aks(3, 3) else { return };
     let plane = &story.plane;
+    crate::cilium::the_same_plan_twice(&story);
+    rights_are_missing(&story);
+
+    // Scenario 12: Flannel lives on the nodes' podCIDRs, which AKS does not give.
+    refused(
+        &story,
+        &["flannel", "--pod-cidr", "10.244.0.0/16"],
+        &["pod cidr not assigned"],
+    );
+    refused(&story, &["flannel"], &["pod cidr not assigned"]);
 
     // Scenario 2: the platform's own Cilium, by the label of one node.
     let node = format!("{NODES}/{}", node_name(1, 3));
@@ -108,6 +118,26 @@ fn scenarios_2_3_5_6_16_17_22_on_a_fresh_cluster() {
     allowed(&story, &["cilium"], &["READY"]);
     plane.delete("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/engine");
 
+    helms_that_cannot_be_used(&story);
+
+    // A namespace that is on its way out, and stays on it: an API that needs a network does not say what is in it.
+    plane.apply("{apiVersion: v1, kind: Namespace, metadata: {name: tigera-operator}}");
+    plane.delete("/api/v1/namespaces/tigera-operator");
+    plane.wait_for(
+        "it is terminating",
+        SOON,
+        "/api/v1/namespaces/tigera-operator",
+        |namespace| namespace["status"]["phase"] == "Terminating",
+    );
+    refused(
+        &story,
+        &["calico"],
+        &[
+            "namespace-terminating",
+            "namespace tigera-operator is being deleted",
+        ],
+    );
+
     // Scenario 5: no part of the cluster names a pool. Cilium's own default holds AKS' services.
     let proxy = plane.get(PROXY).expect("kube-proxy");
     let mut containers = proxy["spec"]["template"]["spec"]["containers"].clone();
@@ -138,6 +168,32 @@ fn scenarios_2_3_5_6_16_17_22_on_a_fresh_cluster() {
     assert_eq!(story.writes(), [] as [String; 0]);
     // The proposal holds.
     allowed(&story, &["cilium", "--pod-cidr", &proposed.to_string()], &[]);
+    kube_proxy_is_gone(&story);
+}
+
+/// No helm, one that is too old or too new, and programs that are none: on a live cluster nothing is planned without one.
+fn helms_that_cannot_be_used(story: &Story) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let writes = story.writes().len();
+    for (number, (deed, words)) in [
+        ("printf v3.16.9", &["helm-too-old", "helm 3.16.9 is too old"][..]),
+        ("printf v4.1.2", &["helm-too-old", "helm 4.1.2 is too old"]),
+        ("printf v5.0.0", &["helm 5.0.0"]),
+        ("echo I am no helm", &["does not behave like helm"]),
+        ("exit 3", &["does not behave like helm"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = story.plane.dir().join(format!("no-helm-{number}"));
+        std::fs::write(&file, format!("#!/bin/sh\n{deed}\n")).expect("a script");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a program");
+        let ran = story.install_with(&file.to_string_lossy(), &["cilium"]);
+        ran.expect(4, words);
+    }
+    let ran = story.install_with("/nowhere/helm", &["cilium"]);
+    ran.expect(4, &["helm-missing", "/nowhere/helm"]);
+    assert_eq!(story.writes().len(), writes);
 }
 
 /// Acceptance scenario 8, and a pool that is large enough.
@@ -159,19 +215,18 @@ fn scenario_8_a_pool_with_too_few_blocks_is_refused() {
     allowed(&story, &["cilium", "--pod-cidr", "10.240.0.0/13"], &[]);
 }
 
-/// Acceptance scenarios 20 and 21: kube-proxy is gone; what AKS calls windows-kube-proxy-initializer is none.
-#[test]
-fn scenarios_20_21_without_kube_proxy_an_api_server_is_named() {
-    let Some(story) = Story::aks(3, 4) else { return };
+/// Acceptance scenarios 20 and 21: kube-proxy is gone; what AKS calls windows-kube-proxy-initializer is none. The API server
+/// must be named.
+fn kube_proxy_is_gone(story: &Story) {
     story.plane.delete(PROXY);
     let windows = "/apis/apps/v1/namespaces/kube-system/daemonsets/windows-kube-proxy-initializer";
     assert!(story.plane.get(windows).is_some());
     // The kubeconfig names 127.0.0.1, which is no address for agents.
     let pool = ["cilium", "--pod-cidr", "10.244.0.0/16"];
-    refused(&story, &pool, &["api-host-required"]);
+    refused(story, &pool, &["api-host-required"]);
     let with = |more: &[&'static str]| [&pool[..], more].concat();
     refused(
-        &story,
+        story,
         &with(&["--set", "kubeProxyReplacement=true"]),
         &["api-host-required"],
     );
@@ -179,9 +234,9 @@ fn scenarios_20_21_without_kube_proxy_an_api_server_is_named() {
         "--set",
         "kubeProxyReplacement=true,k8sServiceHost=10.0.0.1,k8sServicePort=443",
     ]);
-    refused(&story, &own, &["api-host-required", "10.0.0.1"]);
+    refused(story, &own, &["api-host-required", "10.0.0.1"]);
     let named = with(&["--set", "k8sServiceHost=aks.example.azmk8s.io,k8sServicePort=443"]);
-    allowed(&story, &named, &["kubeProxyReplacement"]);
+    allowed(story, &named, &["kubeProxyReplacement"]);
 }
 
 /// Another CNI that runs, and what it leaves when it is taken away.
@@ -238,15 +293,13 @@ fn a_release_in_the_way_is_refused() {
 #[test]
 fn a_tainted_system_pool_is_not_refused() {
     let critical = json!({"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"});
-    for (version, helm) in [("1.18", 3), ("1.20", 4)] {
-        let Some(story) = Story::aks(3, helm) else { return };
-        for number in 0..3 {
-            taint(&story.plane, &node_name(number, 3), &critical);
-        }
-        story
-            .install(&["cilium", "--version", version])
-            .expect(0, &["operator.tolerations", "DONE"]);
+    let Some(story) = Story::aks(3, 4) else { return };
+    for number in 0..3 {
+        story.plane.taint(&node_name(number, 3), &critical);
     }
+    story
+        .install(&["cilium", "--version", "1.20"])
+        .expect(0, &["operator.tolerations", "DONE"]);
 }
 
 /// Acceptance scenario 18, at an install: no node takes the operator.
@@ -256,7 +309,7 @@ fn scenario_18_an_operator_without_a_node_is_refused() {
     let Some(story) = Story::kubeadm(2, 3) else { return };
     let own = json!({"key": "dedicated", "value": "gpu", "effect": "NoSchedule"});
     for number in 1..=2 {
-        taint(&story.plane, &format!("node-{number}"), &own);
+        story.plane.taint(&format!("node-{number}"), &own);
     }
     refused(
         &story,
@@ -266,9 +319,7 @@ fn scenario_18_an_operator_without_a_node_is_refused() {
 }
 
 /// Acceptance scenario 39: who may only look is told which rights are missing, before anything is written.
-#[test]
-fn scenario_39_rights_are_missing_before_the_first_write() {
-    let Some(story) = Story::aks(2, 4) else { return };
+fn rights_are_missing(story: &Story) {
     let bind = |role: &str, user: &str| {
         let api = "rbac.authorization.k8s.io";
         let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",

@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    clusters::{ControlPlane, FakeKubelet, Objects, Options, aks, helm, kubeadm, programs, required_or_skip},
+    clusters::{ControlPlane, FakeKubelet, Options, aks, helm, kubeadm, programs, required_or_skip},
     plugin,
 };
 
@@ -127,9 +127,23 @@ impl Story {
         command.spawn().expect("the plugin starts")
     }
 
+    /// The same with the helm of this major version.
+    pub fn start_with(&self, major: u8, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.env("HELM_BIN", helm(major).expect("this helm too"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the plugin starts")
+    }
+
     /// `install … --yes` from the charts at hand.
     pub fn install(&self, arguments: &[&str]) -> Ran {
         self.run(&self.installing(arguments))
+    }
+
+    /// The same with another helm.
+    pub fn install_with(&self, helm: &str, arguments: &[&str]) -> Ran {
+        let mut command = self.command(&self.installing(arguments));
+        Ran::of(command.env("HELM_BIN", helm).output().expect("the plugin starts"))
     }
 
     /// The arguments of that.
@@ -364,22 +378,4 @@ pub fn is_ready(object: &Value) -> bool {
 /// The name of the `number`th of so many nodes of AKS.
 pub fn node_name(number: usize, of: usize) -> String {
     name(&aks::nodes(of)[number]).to_owned()
-}
-
-/// Taints a node, as an administrator does.
-pub fn taint(plane: &ControlPlane, node: &str, taint: &Value) {
-    let path = format!("{NODES}/{node}");
-    plane.wait_for("a node is tainted", SOON, &path, |object| {
-        let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-        if taints.iter().any(|t| t["key"] == taint["key"]) {
-            return true;
-        }
-        taints.push(taint.clone());
-        let version = &object["metadata"]["resourceVersion"];
-        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
-        // A conflict is tried again: the node's own controllers write taints too.
-        let path = &path;
-        let _ = plane.ask(|client| async move { Objects::new(client).merge(path, &patch).await });
-        false
-    });
 }

@@ -10,12 +10,13 @@ use std::{
 };
 
 use http::Method;
-use serde_json::json;
+use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use crate::{
     clusters::{Asked, Fault},
     others::takes_the_lock,
-    stage::{JOURNAL, LEASE, LONG, MINUTE, SECRET, Stage},
+    stage::{AGENTS, LEASE, LONG, MINUTE, Stage, until},
 };
 
 /// Scenario 32: 429 for 20 s with `Retry-After: 2`, longer than the lock's lease lives: the run succeeds, and asks no more
@@ -47,10 +48,10 @@ fn scenarios_32_and_35_overloaded() {
     stage.assert_installed(&told);
 }
 
-/// Scenario 33: a third of all calls fails or stays unanswered. Whatever it says then is true, and going on afterwards ends
-/// well. `from` says which calls may fail, and when that begins.
-fn a_third_fails(seed: u64, from: fn(&Asked, bool) -> bool) {
-    let Some(stage) = Stage::set(3) else { return };
+/// Scenario 33: a third of all calls fails or stays unanswered. Whatever it says then is true, and what it leaves can be
+/// taken back. `from` says which calls may fail, and when that begins. Returns whether the network was installed.
+fn a_third_fails(seed: u64, from: fn(&Asked, bool) -> bool) -> Option<bool> {
+    let stage = Stage::set(3)?;
     let locked = AtomicBool::new(false);
     stage.proxy.rule(move |asked| {
         if takes_the_lock(asked) {
@@ -59,7 +60,7 @@ fn a_third_fails(seed: u64, from: fn(&Asked, bool) -> bool) {
         if !from(asked, locked.load(Ordering::SeqCst)) {
             return None;
         }
-        // A small generator of its own for each request: the same seed fails the same calls.
+        // A small generator of its own for each request.
         let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ (asked.number as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x ^= x >> 30;
@@ -70,52 +71,83 @@ fn a_third_fails(seed: u64, from: fn(&Asked, bool) -> bool) {
             2 => Some(Fault::Answer(503)),
             3 => Some(Fault::PassThenAnswer(504)),
             4 => Some(Fault::PassThenClose),
-            5 => Some(Fault::Silence(Duration::from_secs(6))),
+            5 => Some(Fault::Silence(Duration::from_secs(4))),
             _ => None,
         }
     });
-    let run = stage.install("cilium", &["--request-timeout", "5s"]);
+    let run = stage.install("cilium", &["--request-timeout", "3s"]);
     let told = run.end(LONG * 2);
     stage.proxy.heal();
     eprintln!("seed {seed}: {:?} after {:?}", told.exit, told.took);
-    match told.exit {
-        Some(0) => return stage.assert_installed(&told),
-        Some(1 | 4 | 5 | 6 | 7) => {}
-        other => panic!("{other:?}: {told:#?}"),
+    if told.exit == Some(0) {
+        if told.err.contains("probe pods could not be removed") {
+            // Said, and then true: they end by themselves.
+            stage.assert_whole_but_probes();
+        } else {
+            stage.assert_installed(&told);
+        }
+        return Some(true);
     }
-    assert!(!told.out.contains("DONE"), "{told:#?}");
-    let next = if stage.phase().is_some() {
-        assert!(
-            (told.out.clone() + &told.err).contains("kubectl byocni") || told.exit == Some(1),
-            "{told:#?}"
-        );
-        stage.run(&["abort", "--uninstall"], LONG)
-    } else {
-        // Nothing was begun, or it was taken back.
-        stage.assert_fresh();
-        return;
-    };
+    assert!(
+        matches!(told.exit, Some(1 | 4 | 5 | 6 | 7)) && !told.out.contains("DONE"),
+        "{told:#?}"
+    );
+    if stage.phase().is_none() {
+        // Nothing was begun, or it was taken back, or all was done and the last answer was lost.
+        assert_ne!(told.exit, Some(7), "{told:#?}");
+        match stage.release("kube-system").is_empty() {
+            true => stage.assert_fresh(),
+            false => stage.assert_whole(),
+        }
+        return Some(false);
+    }
+    assert!(matches!(told.exit, Some(1 | 5 | 7)), "{told:#?}");
+    assert!(
+        (told.out.clone() + &told.err).contains("kubectl byocni"),
+        "{told:#?}"
+    );
+    let next = stage.run(&["abort", "--uninstall"], LONG);
     assert_eq!(next.exit, Some(0), "{told:#?}\n{next:#?}");
-    assert!(stage.release("kube-system").is_empty());
-    assert!(stage.plane.get(JOURNAL).is_none() && stage.plane.get(SECRET).is_none());
+    stage.assert_fresh();
+    Some(false)
 }
 
-/// From the first call on: there is no plan.
+/// From the first call on.
 #[test]
-fn scenario_33_seed_1() {
-    a_third_fails(1, |_, _| true);
+fn scenario_33_from_the_first_call() {
+    for seed in [1, 2] {
+        let Some(_) = a_third_fails(seed, |_, _| true) else {
+            return;
+        };
+    }
 }
 
-/// From the lock on, helm's calls too.
+/// From the lock on, helm's calls too: helm sends each but once, and gives up.
 #[test]
-fn scenario_33_seed_2() {
-    a_third_fails(2, |_, locked| locked);
+fn scenario_33_from_the_lock() {
+    for seed in [3, 4] {
+        let Some(_) = a_third_fails(seed, |_, locked| locked) else {
+            return;
+        };
+    }
 }
 
-/// From the lock on, the plugin's calls alone.
+/// From the lock on, the plugin's calls alone: what a look needs is asked for until it is there, so that the network is
+/// seen to work in the end.
 #[test]
-fn scenario_33_seed_3() {
-    a_third_fails(3, |asked, locked| locked && !asked.by_helm());
+fn scenario_33_the_plugins_calls() {
+    let mut installed = 0;
+    for seed in 5..9 {
+        match a_third_fails(seed, |asked, locked| locked && !asked.by_helm()) {
+            Some(true) => installed += 1,
+            Some(false) => {}
+            None => return,
+        }
+        if installed == 2 {
+            return;
+        }
+    }
+    assert!(installed > 0, "no seed of four came to its end");
 }
 
 /// Scenario 34, as far as install goes: the login is refused in the middle. No hang; the journal says where it stands.
@@ -174,17 +206,66 @@ fn scenarios_34_and_36_lost_answers_and_logins() {
     }
 }
 
-/// Scenario 45, as far as install goes: going back fails, too. It says what is left, and `abort` finishes later.
-/// Scenario 23: agents that never become Ready are a failure, whatever helm thinks, and are taken back.
+/// Scenario 23, at an install: on two nodes no agent ever comes up. Helm waits for the same chart with the same values and
+/// calls it deployed, with none of them running; ours is a failure, and is taken back.
 #[test]
-fn scenarios_23_and_45_taken_back() {
-    let Some(stage) = Stage::set(3) else { return };
+fn scenario_23_what_helm_waits_for_is_no_network() {
+    let Some(stage) = Stage::of(2, 3) else { return };
     stage.hold_agents();
-    let told = stage.install("cilium", &["--timeout", "10s"]).end(LONG);
+    let version = ["--version", "1.19.6"];
+    let charts = stage.chart("");
+    let plan = ["install", "cilium", "--dry-run", "-o", "json", "--repo", &charts];
+    let plan = stage.start(&[&plan[..], &version].concat()).end(MINUTE * 2);
+    let plan: Value = serde_json::from_str(&plan.out).unwrap_or_else(|e| panic!("{e}: {plan:#?}"));
+    let told = stage
+        .install("cilium", &[&version[..], &["--timeout", "10s"]].concat())
+        .end(LONG);
     assert_eq!(told.exit, Some(6), "{told:#?}");
-    assert!(told.out.contains("ROLLED BACK"), "{told:#?}");
+    assert!(
+        told.out.contains("gate-timed-out") && told.out.contains("ROLLED BACK"),
+        "{told:#?}"
+    );
     stage.assert_fresh();
 
+    let chart = stage.chart("cilium-1.19.6.tgz");
+    let mut arguments = vec![
+        "install",
+        "cilium",
+        &chart,
+        "--namespace=kube-system",
+        "--wait",
+        "--timeout=90s",
+    ];
+    let values = plan["values"].as_array().expect("values");
+    let set: Vec<String> = values
+        .iter()
+        .map(|value| {
+            format!(
+                "--set-json={}={}",
+                value["key"].as_str().unwrap_or_default(),
+                value["value"]
+            )
+        })
+        .collect();
+    assert!(set.iter().any(|one| one.contains("10.244.0.0/16")), "{set:?}");
+    arguments.extend(set.iter().map(String::as_str));
+    let waited = stage.helm(&arguments);
+    assert_eq!(waited.exit, Some(0), "{waited:#?}");
+    assert_eq!(stage.release("kube-system"), ["1 deployed"]);
+    let agents = stage.plane.get(AGENTS).expect("the agents");
+    let status = &agents["status"];
+    assert_eq!(
+        (&status["desiredNumberScheduled"], &status["numberReady"]),
+        (&json!(2), &json!(0)),
+        "{agents}"
+    );
+}
+
+/// Scenario 45, as far as install goes: going back fails, too. It says what is left, and `abort` finishes later.
+#[test]
+fn scenario_45_going_back_fails_too() {
+    let Some(stage) = Stage::set(3) else { return };
+    stage.hold_agents();
     stage.proxy.rule(|asked| {
         (asked.method == Method::DELETE && !asked.path.contains("/leases/")).then_some(Fault::Answer(500))
     });
@@ -197,6 +278,42 @@ fn scenarios_23_and_45_taken_back() {
     stage.proxy.heal();
     let told = stage.run(&["abort"], LONG);
     assert_eq!(told.exit, Some(0), "{told:#?}");
+    stage.assert_fresh();
+}
+
+/// A helm that hangs while it renders: a signal ends both at once, and by itself it is given up after its minute. One that
+/// says that it installed and did not is not believed. A chart that renders nothing is none.
+#[test]
+fn helms_that_hang_and_lie() {
+    let Some(mut stage) = Stage::set(3) else { return };
+    let good = stage.helm_program().to_owned();
+    stage.helm_lies("template", "exec sleep 600");
+    let run = stage.install("cilium", &[]);
+    until("helm renders", MINUTE * 2, || stage.helm_lives("template"));
+    let helm = stage.helm_pid("template").expect("helm was called");
+    let begun = Instant::now();
+    run.signal(Signal::INT);
+    let told = run.end(MINUTE);
+    assert_eq!(told.exit, Some(130), "{told:#?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    until("helm is gone", MINUTE, || {
+        rustix::process::test_kill_process(helm).is_err()
+    });
+
+    let told = stage.install("cilium", &[]).end(LONG);
+    assert_eq!(told.exit, Some(4), "{told:#?}");
+    assert!(told.out.contains("60 s"), "{told:#?}");
+    assert!(!stage.helm_lives("template"), "it was ended");
+    assert_eq!(stage.audited_writes(), Vec::<String>::new());
+
+    stage.use_helm(&good);
+    stage.helm_lies("install", "exit 0");
+    let told = stage.install("cilium", &[]).end(LONG);
+    assert_eq!(told.exit, Some(6), "{told:#?}");
+    assert!(
+        told.out.contains("helm-failed") && told.out.contains("there is no release"),
+        "{told:#?}"
+    );
     stage.assert_fresh();
 }
 

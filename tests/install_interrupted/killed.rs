@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Method;
+use serde_json::json;
 
 use crate::{
-    clusters::{Asked, Behaviour, Fault, Which},
+    clusters::{Asked, Behaviour, Fault, Objects, Which},
     stage::{AGENTS, JOURNAL, LONG, MINUTE, SECRET, Stage, until},
 };
 
@@ -26,8 +28,8 @@ pub fn hold_after_record(asked: &Asked, recorded: &AtomicBool) -> Option<Fault> 
     }
 }
 
-/// Starts an install, and kills the plugin and its helm right after helm wrote `pending-install`.
-fn killed_while_pending(stage: &Stage) {
+/// Starts an install, and kills the plugin right after helm wrote `pending-install`: helm lives, and is held up.
+fn killed_beside_its_helm(stage: &Stage) {
     let recorded = Arc::new(AtomicBool::new(false));
     stage.proxy.rule(move |asked| hold_after_record(asked, &recorded));
     let run = stage.install("cilium", &[]);
@@ -35,6 +37,11 @@ fn killed_while_pending(stage: &Stage) {
         stage.release("kube-system") == ["1 pending-install"]
     });
     run.kill();
+}
+
+/// The same, and helm is killed, too.
+fn killed_while_pending(stage: &Stage) {
+    killed_beside_its_helm(stage);
     let helm = stage.helm_pid("install").expect("helm was called");
     rustix::process::kill_process(helm, rustix::process::Signal::KILL).expect("helm runs");
     until("helm is gone", MINUTE, || !stage.helm_lives("install"));
@@ -68,6 +75,57 @@ fn scenario_28_killed_while_pending_helm_3() {
 #[test]
 fn scenario_28_killed_while_pending_helm_4() {
     pending_ends_well(4);
+}
+
+/// Scenario 28: a helm that outlives the plugin is waited for by whoever goes on, and its work is not done twice.
+#[test]
+fn scenario_28_a_helm_that_lives_on_is_waited_for() {
+    let Some(stage) = Stage::set(3) else { return };
+    killed_beside_its_helm(&stage);
+    assert!(stage.helm_lives("install"));
+    let mut next = stage.start(&["resume", "--yes"]);
+    next.says("waiting for the helm");
+    assert!(stage.helm_lives("install"), "it is still held up");
+    stage.proxy.heal();
+    let told = next.end(LONG);
+    stage.assert_installed(&told);
+    assert_eq!(
+        stage.release("kube-system"),
+        ["1 deployed"],
+        "nothing was done twice"
+    );
+    assert!(!stage.helm_lives("install"));
+}
+
+/// Scenario 28: what was left pending is finished with another version; a chart in the Secret that is not the one of the
+/// journal is refused before that.
+#[test]
+fn scenario_28_pending_and_another_version() {
+    let Some(stage) = Stage::set(4) else { return };
+    killed_while_pending(&stage);
+    let flannel = std::fs::read(stage.chart("flannel-v0.28.4.tgz")).expect("a chart");
+    let patch = json!({"data": {"chart.tgz": STANDARD.encode(flannel)}});
+    stage
+        .plane
+        .ask(|client| async move { Objects::new(client).merge(SECRET, &patch).await })
+        .expect("the Secret is there");
+    let before = stage.audited_writes();
+    let told = stage.run(&["resume"], LONG);
+    assert_eq!(told.exit, Some(4), "{told:#?}");
+    assert!(told.err.contains("another digest"), "{told:#?}");
+    assert_eq!(stage.audited_writes(), before, "nothing was written");
+
+    let charts = stage.chart("");
+    let told = stage.run(&["resume", "--version", "1.99", "--repo", &charts], LONG);
+    assert_eq!(told.exit, Some(4), "{told:#?}");
+    assert!(told.err.contains("version-unknown"), "{told:#?}");
+    assert_eq!(stage.audited_writes(), before, "nothing was written");
+
+    // Its newest patch, as for an install.
+    let told = stage.run(&["resume", "--version", "1.18", "--repo", &charts], LONG);
+    stage.assert_installed(&told);
+    let agents = stage.plane.get(AGENTS).expect("the agents").to_string();
+    assert!(agents.contains("cilium:v1.18."), "{agents}");
 }
 
 /// Scenario 28: killed before the first step, with and without the Secret; at the gate; on the way back.

@@ -1,15 +1,21 @@
 //! Somebody else is at work in the same cluster.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use http::Method;
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::{
-    clusters::{Fault, Proxy},
+    clusters::{Asked, Fault, Objects, Proxy},
     stage::{LEASE, LONG, MINUTE, Stage, until},
 };
 
 /// Whether the plugin makes the lock's Lease.
-pub fn takes_the_lock(asked: &crate::clusters::Asked) -> bool {
+pub fn takes_the_lock(asked: &Asked) -> bool {
     asked.method == Method::POST && asked.path.ends_with("/leases") && !asked.by_helm()
 }
 
@@ -102,6 +108,48 @@ fn scenario_37_a_sleeper_wakes() {
     stage.free_agents();
     let told = heir.end(LONG);
     stage.assert_installed(&told);
+}
+
+/// Whether the plugin takes a taint off a node.
+fn untaints(asked: &Asked) -> bool {
+    asked.method == Method::PATCH && asked.path.starts_with("/api/v1/nodes/") && !asked.by_helm()
+}
+
+/// While the way back takes the start-up taint off a node somebody else taints that node: ours is tried again, theirs stays.
+#[test]
+fn a_node_that_is_tainted_meanwhile_keeps_that_taint() {
+    let Some(stage) = Stage::set(3) else { return };
+    stage.hold_agents();
+    let free = Arc::new(AtomicBool::new(false));
+    let goes = Arc::clone(&free);
+    stage
+        .proxy
+        .rule(move |asked| (untaints(asked) && !goes.load(Ordering::SeqCst)).then_some(Fault::Hold));
+    let run = stage.install("cilium", &["--timeout", "10s"]);
+    let untainting = || stage.proxy.seen().into_iter().find(untaints);
+    until("a taint is about to go", LONG, || untainting().is_some());
+    let path = untainting().expect("seen").path;
+    let node = path.rsplit('/').next().unwrap_or_default();
+    let theirs = json!({"key": "example.com/theirs", "effect": "NoSchedule"});
+    stage.plane.taint(node, &theirs);
+    free.store(true, Ordering::SeqCst);
+    let told = run.end(LONG);
+    assert_eq!(told.exit, Some(6), "{told:#?}");
+    let tries = stage
+        .proxy
+        .seen()
+        .into_iter()
+        .filter(|a| a.path == path && untaints(a));
+    assert!(tries.count() > 1, "the first was a conflict");
+    let now = stage.plane.get(&path).expect("the node")["spec"]["taints"].to_string();
+    assert!(now.contains("example.com/theirs"), "{now}");
+    assert!(!now.contains("cilium"), "{now}");
+    let none = json!({"spec": {"taints": null}});
+    let path = &path;
+    stage
+        .plane
+        .ask(|client| async move { Objects::new(client).merge(path, &none).await })
+        .expect("the node is there");
 }
 
 /// Scenario 38: between plan and change a CNI appears, or the release: the plan is stale, and nothing is written.

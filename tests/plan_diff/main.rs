@@ -178,7 +178,7 @@ fn cilium_from_one_minor_to_the_next_on_aks() {
     shot("cilium_1.19.6_1.20.0", &diff);
     assert_eq!(keys(&diff, Because::Yours), ["debug"]);
     assert!(
-        keys(&diff, Because::Forced).contains(&"envoy-xds-mode"),
+        keys(&diff, Because::Forced).contains(&"enable-policy-secrets-sync"),
         "{}",
         told(&diff)
     );
@@ -209,8 +209,8 @@ fn no_secret(diff: &Diff) {
     }
 }
 
-/// Scenario 52: certificates are made anew at each rendering, and two helms write differently; neither is a
-/// difference.
+/// Scenario 52: certificates are made anew at each rendering, which is no difference. (Helm 3 and helm 4 do render
+/// differently: a `null` of a chart's values is an empty text for one and absent for the other, and so it is told.)
 #[test]
 fn scenario_52_the_same_chart_rendered_twice_is_no_difference() {
     let hubble = json!({
@@ -229,24 +229,23 @@ fn scenario_52_the_same_chart_rendered_twice_is_no_difference() {
         ),
     ];
     for (chart, namespace, values, cni) in cases {
-        let (Some(before), Some(after)) = (
-            rendered(3, chart, namespace, &values),
-            rendered(4, chart, namespace, &values),
-        ) else {
-            return;
-        };
-        assert!(before.len() > 4, "{chart}");
-        let diff = diff(&before, &[(Because::Default, &after)], namespace, Some(cni));
-        assert!(
-            diff.is_empty() && diff.relabelled == 0,
-            "{chart}: {}",
-            told(&diff)
-        );
-        assert_eq!(
-            chart.starts_with("cilium"),
-            !diff.not_compared.is_empty(),
-            "{chart}"
-        );
+        for major in [3, 4] {
+            let (Some(before), Some(after)) = (
+                rendered(major, chart, namespace, &values),
+                rendered(major, chart, namespace, &values),
+            ) else {
+                return;
+            };
+            assert!(before.len() > 4, "{chart}");
+            let diff = diff(&before, &[(Because::Default, &after)], namespace, Some(cni));
+            assert!(
+                diff.is_empty() && diff.relabelled == 0,
+                "{chart}: {}",
+                told(&diff)
+            );
+            let secrets = !diff.not_compared.is_empty();
+            assert_eq!(chart.starts_with("cilium"), secrets, "{chart}");
+        }
     }
 }
 

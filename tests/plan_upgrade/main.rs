@@ -51,6 +51,7 @@ pub struct Case {
     pub rendered: Option<Vec<Object>>,
     pub surroundings: Surroundings,
     pub by_us: bool,
+    pub server: &'static str,
 }
 
 /// A revision that is deployed.
@@ -127,6 +128,7 @@ impl Case {
             rendered: Some(manifest::objects(documents(RENDERED))),
             surroundings: Surroundings::default(),
             by_us: cni.id == "cilium",
+            server: "https://network-abc.hcp.westeurope.azmk8s.io:443",
         }
     }
 
@@ -217,12 +219,12 @@ impl Case {
 
     pub fn capture(&self) -> Capture {
         let mut capture = file::from_documents(self.objects.clone(), &cni::resources()).expect("a capture");
-        capture.server = Some("https://network-abc.hcp.westeurope.azmk8s.io:443".into());
+        capture.server = Some(self.server.into());
         capture.server_version = Some("v1.33.4".into());
         capture
     }
 
-    fn request(&self) -> Request {
+    pub fn request(&self) -> Request {
         Request {
             change: self.change,
             cni: Some(self.cni),

@@ -228,6 +228,9 @@ impl Cluster {
 
     /// Looks, does what the look says, and lets two seconds pass.
     pub fn turn(&mut self, rollout: &mut Rollout) -> Look {
+        for node in self.nodes.values_mut() {
+            node.ours &= !node.up(self.now);
+        }
         let look = rollout.look(&self.seen(), &self.probes, Duration::from_secs(self.now));
         if let Do::Replace(pods) = &look.next {
             for pod in pods {

@@ -375,6 +375,20 @@ fn what_somebody_else_replaced_counts() {
     assert_eq!(of_it, ["cilium-envoy"]);
 }
 
+/// Half replaced by somebody else, and bad: that is found too, and nobody waits for ever.
+#[test]
+fn a_bad_agent_beside_an_old_envoy_is_found() {
+    let mut cluster = Cluster::new().with("pool", 4);
+    cluster.node("pool-2").new = New::Crashes;
+    let mut rollout = begin(settings(1));
+    cluster.until(&mut rollout, |cluster, _| cluster.order.len() == 1);
+    cluster.foreign("pool-2");
+    let look = cluster.end(&mut rollout);
+    let (kind, sentence) = failure(&look);
+    assert_eq!(kind, Kind::Node);
+    assert!(sentence.contains("node/pool-2"), "{sentence}");
+}
+
 /// A node that is taken away meanwhile is forgotten, the canary too: another node of its pool goes first then.
 #[test]
 fn a_node_that_is_taken_away_is_forgotten() {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     running::{AGENTS, all_run, cilium, merge},
-    story::{NODES, SOON, Story, is_ready, items, node_name, taint},
+    story::{NODES, SOON, Story, is_ready, items, node_name},
 };
 
 const PROXY: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy";
@@ -66,7 +66,7 @@ fn scenarios_13_14_15_16_18_19_22_50_on_a_cluster_that_is_well() {
     // Scenario 18: the operator of 1.17 bears every taint, that of 1.18 five.
     let critical = json!({"key": "CriticalAddonsOnly", "value": "true", "effect": "NoSchedule"});
     for number in 0..3 {
-        taint(&story.plane, &node_name(number, 3), &critical);
+        story.plane.taint(&node_name(number, 3), &critical);
     }
     refused(
         &story,

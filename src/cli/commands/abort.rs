@@ -12,12 +12,11 @@ use crate::{
         interrupted::Interrupted,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         change::{Event, where_it_stands},
         facts::Asked,
-        plan::assemble::SETTLE,
     },
     io::{
         change::{self, Former, Job, planning::expected},
@@ -62,8 +61,7 @@ async fn aborted(
     terminal: &Terminal,
     signals: &Signals,
 ) -> Result<Outcome, Failure> {
-    terminal.fleeting("reading the journal …");
-    let read = Interrupted::read(global).await;
+    let read = awaited(terminal, "reading the journal …", Interrupted::read(global)).await;
     terminal.settle();
     let Some(found) = read? else {
         terminal.say("no change was interrupted here: there is nothing to abort");
@@ -105,13 +103,18 @@ async fn aborted(
         chart: &kept.chart.path,
         version: &kept.recorded.chart.version,
         values: &kept.recorded.values,
-        expected: expected(&found.operation, found.cni, &kept.recorded.manifest, SETTLE),
+        expected: expected(
+            &found.operation,
+            found.cni,
+            &kept.recorded.manifest,
+            found.settle(),
+        ),
     });
     let job = Job {
         connection: &found.connection,
         helm,
         target: &found.target,
-        expected: expected(&found.operation, found.cni, rendered, SETTLE),
+        expected: expected(&found.operation, found.cni, rendered, found.settle()),
         operation: found.operation.clone(),
         chart: parts.as_ref().map_or(Path::new(""), |p| &p.chart.path),
         definitions,
@@ -121,7 +124,7 @@ async fn aborted(
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::abort(job, args.uninstall).await;
+    let ended = watcher.during(change::abort(job, args.uninstall)).await;
     watcher.end();
     let outcome = tell_end(&changed, &ended?, args.output, terminal)?;
     // What was asked for has been done: the change is gone.

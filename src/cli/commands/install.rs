@@ -13,7 +13,7 @@ use crate::{
         global::Global,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         capture::Capture,
@@ -183,9 +183,8 @@ async fn installed(
         live: Some(live),
         ..planner
     };
-    terminal.fleeting("planning …");
     let planned = tokio::select! {
-        planned = planner.plan(capture) => planned,
+        planned = awaited(terminal, "planning …", planner.plan(capture)) => planned,
         () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
     };
     terminal.settle();
@@ -275,7 +274,8 @@ async fn carry_out(
         tell: &tell,
     };
     let changed = changed(&job, planned);
-    let ended = change::begin(job, async || planner.moved(planned).await).await;
+    let still = async || planner.moved(planned).await;
+    let ended = watcher.during(change::begin(job, still)).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
 }

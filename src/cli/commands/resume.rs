@@ -12,16 +12,18 @@ use crate::{
         interrupted::Interrupted,
         signals::Signals,
         terminal::Terminal,
-        watching::Watcher,
+        watching::{Watcher, awaited},
     },
     core::{
         change::{Event, where_it_stands},
-        facts::Asked,
-        plan::assemble::SETTLE,
+        cni::Cni,
+        facts::{Asked, Facts},
+        plan::version,
     },
     io::{
         change::{self, Former, Job, planning::expected},
         charts::{ChartSource, Charts},
+        cluster,
         connection::parse_duration,
         helm::{Environment, Helm},
     },
@@ -85,8 +87,7 @@ async fn resumed(
 ) -> Result<Outcome, Failure> {
     let over = changing::user_values(&args.values, &args.set_json, &args.set, &args.set_string)?;
     let other_values = over.as_object().is_some_and(|values| !values.is_empty());
-    terminal.fleeting("reading the journal …");
-    let read = Interrupted::read(global).await;
+    let read = awaited(terminal, "reading the journal …", Interrupted::read(global)).await;
     terminal.settle();
     let Some(mut found) = read? else {
         terminal.say("no change was interrupted here: there is nothing to resume");
@@ -119,8 +120,23 @@ async fn resumed(
             });
         }
         Some(source) => {
-            let chart = charts.fetch(&source, args.version.as_deref()).await?;
-            found.parts_with(helm, chart, &[], &over, &asked).await?
+            let version = match (&args.version, found.cni) {
+                (Some(wanted), Some(cni)) => {
+                    Some(offered(&charts, &source, cni, wanted, &found, &asked).await?)
+                }
+                (wanted, _) => wanted.clone(),
+            };
+            let chart = charts.fetch(&source, version.as_deref()).await?;
+            let crd_charts = match found.cni.and_then(|cni| cni.installing) {
+                Some(installing) => {
+                    charts
+                        .definitions(installing, &source, &chart.chart.version)
+                        .await?
+                }
+                None => None,
+            };
+            let crd_charts: Vec<_> = crd_charts.into_iter().collect();
+            found.parts_with(helm, chart, &crd_charts, &over, &asked).await?
         }
         None if other_values => {
             let (chart, crd_charts, _) = found.kept(&charts)?;
@@ -159,13 +175,18 @@ async fn resumed(
         chart: &kept.chart.path,
         version: &kept.recorded.chart.version,
         values: &kept.recorded.values,
-        expected: expected(&found.operation, found.cni, &kept.recorded.manifest, SETTLE),
+        expected: expected(
+            &found.operation,
+            found.cni,
+            &kept.recorded.manifest,
+            found.settle(),
+        ),
     });
     let job = Job {
         connection: &found.connection,
         helm,
         target: &found.target,
-        expected: expected(&found.operation, found.cni, &parts.rendered, SETTLE),
+        expected: expected(&found.operation, found.cni, &parts.rendered, found.settle()),
         operation: found.operation.clone(),
         chart: &parts.chart.path,
         definitions: &parts.definitions,
@@ -175,7 +196,27 @@ async fn resumed(
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = change::resume(job).await;
+    let ended = watcher.during(change::resume(job)).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
+}
+
+/// The version that `--version` means, as for `install`: `1.19` is its newest patch that suits the cluster.
+async fn offered(
+    charts: &Charts<'_>,
+    source: &ChartSource,
+    cni: &Cni,
+    wanted: &str,
+    found: &Interrupted,
+    asked: &Asked,
+) -> Result<String, Failure> {
+    let offered = charts.offered(source).await?;
+    let capture = cluster::read(&found.connection, asked, &|_, _, _| {}).await?;
+    let facts = Facts::of(&capture, asked);
+    let (offered, _) = version::choose(&offered, cni, Some(wanted), &facts).map_err(|finding| Failure {
+        message: format!("{}: {}", finding.code.slug, finding.message),
+        hint: Some(finding.fix.to_string()),
+        outcome: Outcome::Refused,
+    })?;
+    Ok(offered.version)
 }

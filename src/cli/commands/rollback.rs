@@ -1,5 +1,4 @@
 //! `rollback`: back to a revision that was good, by the same plan, rollout and gate as an upgrade.
-#![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
 
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::{
         replacing::{Hop, Pacing, Standing, agreed, carry_out, drawn, live, of_plans, refused},
         signals::Signals,
         terminal::Terminal,
+        watching::awaited,
     },
     core::{
         code::Change,
@@ -41,7 +41,7 @@ revision before by rule, and never one that failed. CustomResourceDefinitions st
 )]
 pub struct Args {
     /// The revision to go back to [default: the last one that was good]
-    #[arg(value_name = "REVISION", value_parser = clap::value_parser!(i64).range(1..))]
+    #[arg(value_name = "REVISION", value_parser = number)]
     revision: Option<i64>,
     #[command(flatten)]
     pacing: Pacing,
@@ -66,6 +66,11 @@ pub struct Args {
 enum DryRun {
     Client,
     Server,
+}
+
+fn number(text: &str) -> Result<i64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("{text:?} is no revision: kubectl byocni history lists them by number"))
 }
 
 /// Plans, shows the plan, asks, goes back.
@@ -124,6 +129,7 @@ async fn rolled_back(
         namespace: &standing.namespace,
         first: standing.first(),
         pace: args.pacing.pace(nodes),
+        settle: args.pacing.settle(),
         hop: (1, 1),
         offered: &[],
         then: None,
@@ -139,9 +145,8 @@ async fn rolled_back(
         replacing: Some(&replacing),
         live: Some(live(&opened, args.dry_run == Some(DryRun::Server))),
     };
-    terminal.fleeting("planning …");
     let planned = tokio::select! {
-        planned = planner.plan(&opened.capture) => planned,
+        planned = awaited(terminal, "planning …", planner.plan(&opened.capture)) => planned,
         () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
     };
     terminal.settle();

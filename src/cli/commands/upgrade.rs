@@ -1,5 +1,4 @@
 //! `upgrade`: another version, or other values, of the CNI that is there: hop by hop, node by node, behind gates.
-#![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,6 +16,7 @@ use crate::{
         },
         signals::Signals,
         terminal::Terminal,
+        watching::awaited,
     },
     core::{
         capture::Capture,
@@ -163,9 +163,8 @@ async fn upgraded(
     let Some(opened) = opened(global, &asked, terminal, signals).await? else {
         return Ok(Outcome::Interrupted);
     };
-    terminal.fleeting("planning …");
     let planned = tokio::select! {
-        planned = means.planned(&opened, program) => planned,
+        planned = awaited(terminal, "planning …", means.planned(&opened, program)) => planned,
         () = signals.asked(1) => { terminal.settle(); return Ok(Outcome::Interrupted) }
     };
     terminal.settle();
@@ -394,6 +393,7 @@ impl Means<'_> {
             namespace: named.namespace,
             first: named.first,
             pace: self.args.pacing.pace(nodes),
+            settle: self.args.pacing.settle(),
             hop: (at + 1, walk.hops.len()),
             offered: &walk.offered,
             then: self.args.to.as_deref().filter(|_| at + 1 < walk.hops.len()),

@@ -1,5 +1,7 @@
 //! A capture as a Kubernetes List, and any List as a capture. Pure: documents in, documents out.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -186,7 +188,7 @@ fn pods(capture: &Capture) -> Vec<Value> {
     [values(&capture.pods), values(&short)].concat()
 }
 
-/// A ConfigMap with the times of its fields, which every other kind goes without.
+/// A ConfigMap with the times at which its data last changed, which every other kind goes without.
 ///
 /// # Errors
 /// Where the value has not a ConfigMap's shape.
@@ -196,8 +198,51 @@ pub fn config_map(mut value: Value) -> Result<ConfigMap, String> {
         .map(Value::take)
         .unwrap_or_default();
     let mut map: ConfigMap = serde_json::from_value(value).map_err(|e| e.to_string())?;
-    map.meta.managed_fields = serde_json::from_value::<Vec<FieldTime>>(fields).unwrap_or_default();
+    map.meta.managed_fields = changes_of_data(fields);
     Ok(map)
+}
+
+/// Who gave each key of a ConfigMap the value that it has, and when. What somebody did to labels and annotations alone is
+/// none of it, as where Helm takes over what was applied by hand. Nor is an apply that repeats a value: whoever owned the
+/// key before still does (<https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>), so of
+/// several owners the earliest counts. Entries without fields, as in a capture of ours, stand for what they say.
+fn changes_of_data(fields: Value) -> Vec<FieldTime> {
+    let Value::Array(entries) = fields else {
+        return vec![];
+    };
+    let mut all: Vec<FieldTime> = vec![];
+    let mut by_key: BTreeMap<String, FieldTime> = BTreeMap::new();
+    for mut entry in entries {
+        let owned = entry.get_mut("fieldsV1").map(Value::take);
+        let Ok(change) = serde_json::from_value::<FieldTime>(entry) else {
+            continue;
+        };
+        let Some(owned) = owned else {
+            all.push(change);
+            continue;
+        };
+        for part in ["f:data", "f:binaryData"] {
+            let keys = owned.get(part).and_then(Value::as_object);
+            for key in keys.into_iter().flat_map(|keys| keys.keys()) {
+                // The map itself is owned by whoever made it.
+                if key != "." {
+                    let first = by_key
+                        .entry(format!("{part} {key}"))
+                        .or_insert_with(|| change.clone());
+                    let earlier = change.time.is_some_and(|t| first.time.is_none_or(|f| t < f));
+                    if earlier {
+                        first.clone_from(&change);
+                    }
+                }
+            }
+        }
+    }
+    for change in by_key.into_values() {
+        if !all.contains(&change) {
+            all.push(change);
+        }
+    }
+    all
 }
 
 /// Makes a capture of the documents of one or several files.
@@ -455,4 +500,65 @@ fn typed(value: Value, api_version: &str, kind: &str) -> Value {
         object.extend(rest);
     }
     Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(entries: &Value) -> Vec<(String, String)> {
+        let map = config_map(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "cilium-config", "namespace": "kube-system", "managedFields": entries},
+            "data": {"debug": "false", "mtu": "0"},
+        }));
+        let fields = map.expect("a ConfigMap").meta.managed_fields;
+        let of = |f: &FieldTime| {
+            (
+                f.manager.to_string(),
+                f.time.map(|t| t.to_string()).unwrap_or_default(),
+            )
+        };
+        fields.iter().map(of).collect()
+    }
+
+    fn entry(manager: &str, time: &str, fields: &Value) -> Value {
+        json!({"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields})
+    }
+
+    fn at(manager: &str, time: &str) -> (String, String) {
+        (manager.to_string(), time.to_string())
+    }
+
+    const EARLY: &str = "2026-11-10T09:00:00Z";
+    const LATE: &str = "2026-11-21T07:00:00Z";
+
+    #[test]
+    fn who_changes_annotations_alone_changed_no_data() {
+        let data = json!({"f:data": {".": {}, "f:debug": {}, "f:mtu": {}}});
+        let marks = json!({"f:metadata": {"f:annotations": {"f:meta.helm.sh/release-name": {}}}});
+        let entries = json!([
+            entry("kubectl-client-side-apply", EARLY, &data),
+            entry("helm", LATE, &marks)
+        ]);
+        assert_eq!(changed(&entries), [at("kubectl-client-side-apply", EARLY)]);
+    }
+
+    #[test]
+    fn who_applies_the_same_value_again_changed_nothing() {
+        let data = json!({"f:data": {"f:debug": {}, "f:mtu": {}}});
+        let entries = json!([entry("helm", LATE, &data), entry("kubectl", EARLY, &data)]);
+        assert_eq!(changed(&entries), [at("kubectl", EARLY)]);
+        // Had helm changed it, kubectl would own it no more.
+        let one = json!({"f:data": {"f:debug": {}}});
+        let entries = json!([entry("helm", LATE, &data), entry("kubectl", EARLY, &one)]);
+        assert_eq!(changed(&entries), [at("kubectl", EARLY), at("helm", LATE)]);
+    }
+
+    #[test]
+    fn entries_without_fields_stand_for_what_they_say() {
+        let entries = json!([{"manager": "helm", "time": EARLY}, {"manager": "kubectl-edit", "time": LATE}]);
+        assert_eq!(changed(&entries), [at("helm", EARLY), at("kubectl-edit", LATE)]);
+        assert_eq!(changed(&Value::Null), []);
+    }
 }

@@ -65,7 +65,7 @@ pub struct Meta {
     /// Who owns the object.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub owner_references: Vec<Owner>,
-    /// When and by whom fields were set; kept for the CNI's ConfigMap only.
+    /// When and by whom the data was last changed; kept for the CNI's ConfigMap only.
     #[serde(skip_serializing_if = "Vec::is_empty", skip_deserializing)]
     pub managed_fields: Vec<FieldTime>,
 }

@@ -6,10 +6,11 @@ use super::Check;
 use crate::core::{
     capture::{Source, file::JOURNAL},
     change::where_it_stands,
+    code::Code,
     codes::{change::CHANGE_INTERRUPTED, preflight::CHANGE_UNDER_WAY, reading::UNPARSABLE_VALUE},
     facts::Facts,
     finding::{Finding, Subject},
-    journal::Operation,
+    journal::{Operation, Phase},
 };
 
 pub(super) const ALL: &[Check] = &[Check {
@@ -31,6 +32,18 @@ pub(super) fn holder<'f>(facts: &'f Facts<'_>) -> Option<&'f str> {
     let age = facts.taken_at().duration_since(renewed).abs();
     let holder = lease.spec.holder_identity.as_str();
     (age <= ALIVE && !holder.is_empty()).then_some(holder)
+}
+
+/// What a rollout that was begun and not finished is told as: old and new agents side by side are its consequence, and
+/// `kubectl rollout` would move nothing, for the DaemonSets wait for us.
+pub(super) fn rolling(facts: &Facts<'_>) -> Option<&'static Code> {
+    let map = facts.capture.config_map("kube-system", JOURNAL)?;
+    let operation: Operation = serde_json::from_str(map.get("operation")?).ok()?;
+    let begun = operation.phase >= Phase::Helm && operation.phase < Phase::Done;
+    (operation.replaces.is_some() && begun).then(|| match holder(facts) {
+        Some(_) => &CHANGE_UNDER_WAY,
+        None => &CHANGE_INTERRUPTED,
+    })
 }
 
 fn unfinished(facts: &Facts<'_>) -> Vec<Finding> {

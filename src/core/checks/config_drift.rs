@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Check, reading::of_nodes};
+use super::{Check, changes, reading::of_nodes};
 use crate::core::{
     capture::Source,
     codes::workload::CONFIG_DRIFT,
@@ -61,7 +61,7 @@ fn drift(facts: &Facts<'_>) -> Vec<Finding> {
     if stale.is_empty() {
         return vec![];
     }
-    vec![Finding::new(
+    let finding = Finding::new(
         &CONFIG_DRIFT,
         vec![Subject::namespaced("ConfigMap", namespace, name)],
         format!(
@@ -73,7 +73,11 @@ fn drift(facts: &Facts<'_>) -> Vec<Finding> {
             "kubectl -n {namespace} rollout restart daemonset/{}",
             workload.meta.name
         ),
-    )]
+    );
+    vec![match changes::rolling(facts) {
+        Some(cause) => finding.because_of(cause),
+        None => finding,
+    }]
 }
 
 /// Where the API server keeps no field times: when the newest revision of the release was made.

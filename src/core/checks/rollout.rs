@@ -1,6 +1,6 @@
 //! Has the newest template reached every node?
 
-use super::{Check, agents::error_of};
+use super::{Check, agents::error_of, changes};
 use crate::core::{
     capture::{Source, Workload},
     codes::workload::ROLLOUT_INCOMPLETE,
@@ -83,7 +83,7 @@ fn incomplete(facts: &Facts<'_>) -> Vec<Finding> {
             AgentState::Missing { .. } => None,
             _ => error_of(&a.state),
         });
-        findings.push(match stopped_by {
+        findings.push(match stopped_by.or_else(|| changes::rolling(facts)) {
             Some(code) => finding.because_of(code),
             None => finding,
         });

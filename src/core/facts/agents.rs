@@ -11,6 +11,7 @@ use crate::core::{
         pod::{ContainerStatus, Terminated},
     },
     cni::{Cni, image_version},
+    text::Text,
 };
 
 /// What the agent does on one node.
@@ -355,13 +356,29 @@ fn loops(container: &ContainerStatus, taken_at: Timestamp) -> bool {
 }
 
 fn how_it_ended(end: &Terminated) -> String {
-    let message = end.message.line(120);
-    let said = if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
+    let said = reason_in(&end.message).map(|why| format!(": {why}"));
+    format!(
+        "exit code {} ({}){}",
+        end.exit_code,
+        end.reason.line(40),
+        said.unwrap_or_default()
+    )
+}
+
+/// The line of a container's last words that says why it ended. They may be the end of its log
+/// (`terminationMessagePolicy: FallbackToLogsOnError`), and after a wrong flag programs print their whole usage there,
+/// before the reason or behind it.
+fn reason_in(message: &Text) -> Option<String> {
+    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let says = |marks: &[&str]| {
+        let found = lines().find(|line| marks.iter().any(|mark| line.contains(mark)));
+        found.map(str::to_string)
     };
-    format!("exit code {} ({}){said}", end.exit_code, end.reason.line(40))
+    let line = says(&["unknown flag", "unknown shorthand flag", "invalid argument"])
+        .or_else(|| says(&["level=fatal", "\"level\":\"fatal\"", "panic:"]))
+        .or_else(|| says(&["Error:", "level=error", "\"level\":\"error\""]))
+        .or_else(|| lines().next_back().map(str::to_string))?;
+    Some(Text::new(&line).line(160))
 }
 
 /// The image as the pod's template names it: the status shows the runtime's idea of it.
@@ -404,4 +421,65 @@ fn init_done(container: &ContainerStatus) -> bool {
         .is_some_and(|t| t.exit_code == 0);
     // A sidecar is an init container that goes on running.
     ended_well || container.ready
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_says_why_is_found_among_the_last_words() {
+        let usage =
+            "Usage:\n  cilium-agent [flags]\n\nFlags:\n      --agent-health-port int   port (default 9879)\n";
+        let cases = [
+            (
+                format!("Error: unknown flag: --no-such\n{usage}"),
+                "Error: unknown flag: --no-such",
+            ),
+            (
+                format!("{usage}\nunknown flag: --no-such\n"),
+                "unknown flag: --no-such",
+            ),
+            (
+                "level=info msg=starting\nlevel=fatal msg=\"no pod CIDR\" subsys=daemon\nlevel=info msg=bye\n".into(),
+                "level=fatal msg=\"no pod CIDR\" subsys=daemon",
+            ),
+            (
+                format!("Error: invalid value for mask\n{usage}"),
+                "Error: invalid value for mask",
+            ),
+            ("first\nno space left on device\n\n".into(), "no space left on device"),
+            ("one line".into(), "one line"),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(
+                reason_in(&Text::new(&message)).as_deref(),
+                Some(expected),
+                "{message}"
+            );
+        }
+        assert_eq!(reason_in(&Text::new("\n \n")), None);
+        let long = reason_in(&Text::new(&"x".repeat(500))).unwrap_or_default();
+        assert_eq!(long.chars().count(), 160);
+    }
+
+    #[test]
+    fn how_it_ended_is_one_line() {
+        let end = Terminated {
+            exit_code: 1,
+            reason: "Error".into(),
+            message: "Error: unknown flag: --no-such\nUsage:\n  flanneld [flags]\n".into(),
+            ..Terminated::default()
+        };
+        assert_eq!(
+            how_it_ended(&end),
+            "exit code 1 (Error): Error: unknown flag: --no-such"
+        );
+        let silent = Terminated {
+            exit_code: 137,
+            reason: "OOMKilled".into(),
+            ..Terminated::default()
+        };
+        assert_eq!(how_it_ended(&silent), "exit code 137 (OOMKilled)");
+    }
 }

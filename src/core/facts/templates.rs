@@ -23,7 +23,6 @@ const GENERATION: (&str, &str) = (
 pub struct Newest<'a> {
     generation: Option<&'a str>,
     hash: Option<&'a str>,
-    all: bool,
 }
 
 impl<'a> Newest<'a> {
@@ -42,7 +41,6 @@ impl<'a> Newest<'a> {
                 let updated = usize::try_from(workload.updated()).unwrap_or(0);
                 by_count(&pods, updated).filter(|_| counted)
             }),
-            all: counted && workload.updated() >= workload.desired(),
         }
     }
 
@@ -56,10 +54,7 @@ impl<'a> Newest<'a> {
         let (Some(wanted), Some(own)) = (self.generation, pod.meta.label(GENERATION.0)) else {
             return false;
         };
-        if wanted == own || self.all {
-            return false;
-        }
-        self.hash.is_none_or(|hash| pod.meta.label(HASH) != Some(hash))
+        wanted != own && self.hash.is_none_or(|hash| pod.meta.label(HASH) != Some(hash))
     }
 }
 

@@ -68,6 +68,15 @@ impl Failure {
             all => format!(": waited for {}", words::names(all)),
         };
         let why = match (self.because.first(), self.waiting.first()) {
+            // Agents of a product that is not known have no findings of their own: what was seen of them explains the rest.
+            (Some(cause), Some(first))
+                if first.subject.kind == "DaemonSet" && !cause.subjects.contains(&first.subject) =>
+            {
+                format!(
+                    "; {}: {}; {}: {}",
+                    first.subject, first.why, cause.code.slug, cause.message
+                )
+            }
             (Some(cause), _) => format!("; {}: {}", cause.code.slug, cause.message),
             (None, Some(first)) => format!("; {}: {}", first.subject, first.why),
             (None, None) => String::new(),

@@ -1,5 +1,7 @@
 //! Whether an agent ever ran: after that, taking an installation away is no way back.
 
+use std::collections::BTreeSet;
+
 use crate::core::{
     capture::{Pod, Source, Workload, pod::ContainerStatus},
     facts::Facts,
@@ -26,9 +28,13 @@ pub fn agents_ever_ran(facts: &Facts<'_>, expected: &Expectation) -> bool {
         .chain(facts.detection.more_agents.iter().copied())
         .collect();
     if known.is_empty() {
-        // Pods of a product that is not known are not read in full: that they are there must do.
+        if expected.cni.is_none() && expected.daemon_sets.is_empty() {
+            // Its agents are made by its operator, and nobody knows which these are.
+            let mut operators = capture.deployments.iter().filter(|w| expected.brings(w));
+            return operators.any(|w| w.ready() > 0);
+        }
         let mut ours = capture.daemon_sets.iter().filter(|w| expected.names(w));
-        return ours.any(|w| w.ready() > 0 || has_row(facts, w));
+        return ours.any(|w| w.ready() > 0 || has_run_of(facts, w) || has_unread(facts, w));
     }
     if !capture.knows(Source::CniPods) {
         return true;
@@ -41,17 +47,32 @@ pub fn agents_ever_ran(facts: &Facts<'_>, expected: &Expectation) -> bool {
     known.iter().any(|w| w.ready() > 0) || capture.pods.iter().any(|pod| own(pod) && has_run(pod))
 }
 
-/// Whether a pod that carries the DaemonSet's name has a node. Rows have no labels.
-fn has_row(facts: &Facts<'_>, workload: &Workload) -> bool {
+/// Whether a pod of the DaemonSet, as far as they were read in full, has run.
+fn has_run_of(facts: &Facts<'_>, workload: &Workload) -> bool {
+    full_pods(facts, workload).any(has_run)
+}
+
+/// Whether the DaemonSet has a pod on a node that was not read in full: that it is there must do. Rows have no labels, so
+/// the name tells.
+fn has_unread(facts: &Facts<'_>, workload: &Workload) -> bool {
+    let full: BTreeSet<&str> = full_pods(facts, workload)
+        .map(|pod| pod.meta.name.as_str())
+        .collect();
     if !facts.capture.knows(Source::Pods) {
-        return workload.desired() > 0;
+        return usize::try_from(workload.desired()).unwrap_or(0) > full.len();
     }
     let beginning = format!("{}-", workload.meta.name);
     facts
         .capture
         .pod_rows
         .iter()
-        .any(|row| row.name.starts_with(&beginning) && !row.node.is_empty())
+        .any(|row| row.name.starts_with(&beginning) && !row.node.is_empty() && !full.contains(&*row.name))
+}
+
+fn full_pods<'f>(facts: &Facts<'f>, workload: &'f Workload) -> impl Iterator<Item = &'f Pod> {
+    let own =
+        move |pod: &&Pod| pod.meta.namespace == workload.meta.namespace && workload.selects(&pod.meta.labels);
+    facts.capture.pods.iter().filter(own)
 }
 
 fn has_run(pod: &Pod) -> bool {

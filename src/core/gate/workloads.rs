@@ -64,7 +64,7 @@ pub(super) fn agents(
     let mut notes = vec![];
     for workload in facts.capture.daemon_sets.iter().filter(|w| expected.names(w)) {
         if !own.iter().any(|o| std::ptr::eq(*o, workload)) {
-            companion(workload, standing, &mut notes, waits);
+            companion(facts, workload, standing, &mut notes, waits);
         }
     }
     for (namespace, name) in missing_daemon_sets(facts, expected) {
@@ -120,8 +120,10 @@ fn same_version(running: &str, wanted: &str) -> bool {
     rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
 }
 
-/// A DaemonSet beside the agents' own, by its counts: its pods are not read one by one.
+/// A DaemonSet beside the agents' own, or of a product that is not known, by its counts; where its pods were read, with
+/// what the first that fails says.
 fn companion(
+    facts: &Facts<'_>,
     workload: &Workload,
     standing: &Standing<'_, '_>,
     notes: &mut Vec<String>,
@@ -136,7 +138,9 @@ fn companion(
     notes.push(format!("{name} {done}/{desired}"));
     let short = wanted.saturating_sub(done);
     let why = if workload.observed() {
-        format!("{done} of {desired} are updated, ready and available")
+        let why = fails(&pods_of(facts, workload), facts);
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{done} of {desired} are updated, ready and available{why}")
     } else {
         "its controller has not seen the newest template yet".into()
     };
@@ -190,7 +194,7 @@ fn unnamed_agents(
         let (desired, done) = counts(workload);
         phase.total += desired.saturating_sub(standing.counted);
         phase.done += done.min(desired);
-        companion(workload, standing, &mut notes, waits);
+        companion(facts, workload, standing, &mut notes, waits);
     }
     // Just made: its controller has not counted the nodes yet, and 0 of 0 is no agent.
     let mut ours = facts.capture.daemon_sets.iter().filter(|w| expected.names(w));
@@ -289,13 +293,7 @@ pub(in crate::core) fn replicas_lack(facts: &Facts<'_>, workload: &Workload) -> 
     if !workload.observed() {
         return Some("its controller has not seen the newest template yet".into());
     }
-    let own = |pod: &&Pod| {
-        pod.meta.namespace == workload.meta.namespace
-            && workload.selects(&pod.meta.labels)
-            && !pod.finished()
-            && pod.meta.deletion_timestamp.is_none()
-    };
-    let pods: Vec<_> = facts.capture.pods.iter().filter(own).collect();
+    let pods = pods_of(facts, workload);
     let homeless = pods.iter().filter(|p| p.spec.node_name.is_empty()).count();
     let (desired, _) = counts(workload);
     let wanted = if pods.is_empty() {
@@ -308,20 +306,36 @@ pub(in crate::core) fn replicas_lack(facts: &Facts<'_>, workload: &Workload) -> 
     if done >= wanted {
         return None;
     }
-    let failing = pods.iter().find(|p| !p.ready() && !p.spec.node_name.is_empty());
-    let why = failing.and_then(|pod| match state_of(pod, facts.taken_at(), NODE_BUDGET) {
+    let why = fails(&pods, facts);
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    Some(format!(
+        "{done} of {} ready{why}",
+        words::count(wanted, "replica")
+    ))
+}
+
+/// The pods of a workload that are still wanted, as far as they were read.
+fn pods_of<'f>(facts: &Facts<'f>, workload: &Workload) -> Vec<&'f Pod> {
+    let own = |pod: &&Pod| {
+        pod.meta.namespace == workload.meta.namespace
+            && workload.selects(&pod.meta.labels)
+            && !pod.finished()
+            && pod.meta.deletion_timestamp.is_none()
+    };
+    facts.capture.pods.iter().filter(own).collect()
+}
+
+/// What the first of these pods that has a node and is not Ready says of it.
+fn fails(pods: &[&Pod], facts: &Facts<'_>) -> Option<String> {
+    let failing = pods.iter().find(|p| !p.ready() && !p.spec.node_name.is_empty())?;
+    match state_of(failing, facts.taken_at(), NODE_BUDGET) {
         AgentState::ImagePull { image, reason } => Some(format!("image {image} cannot be pulled ({reason})")),
         AgentState::CrashLooping { container, last, .. } => {
             Some(format!("container {container} restarts in a loop, last {last}"))
         }
         AgentState::Starting { waits } | AgentState::NotReady { why: waits } => Some(waits),
         _ => None,
-    });
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    Some(format!(
-        "{done} of {} ready{why}",
-        words::count(wanted, "replica")
-    ))
+    }
 }
 
 #[cfg(test)]

@@ -259,7 +259,7 @@ pub fn diff(
         attributed: stages.len() > 1,
         ..Diff::default()
     };
-    let new = sides.new();
+    let new = sides.target();
     let all: BTreeSet<&Key> = old.keys().chain(new.keys()).collect();
     for key in all {
         match (old.get(key), new.get(key)) {
@@ -301,7 +301,7 @@ struct Sides<'a> {
 
 impl<'a> Sides<'a> {
     /// What will be installed.
-    fn new(&self) -> &'a Index<'a> {
+    fn target(&self) -> &'a Index<'a> {
         let stages = self.stages;
         stages.last().map_or(self.old, |(_, index)| index)
     }
@@ -312,7 +312,7 @@ impl<'a> Sides<'a> {
             return None;
         }
         let at = |index: &'a Index<'a>| index.get(key).map(&of).unwrap_or_default();
-        let last = at(self.new());
+        let last = at(self.target());
         let stages = self.stages;
         let same = stages.iter().rev().take_while(|(_, index)| at(index) == last);
         same.last().map(|(because, _)| *because)

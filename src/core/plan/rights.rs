@@ -16,7 +16,7 @@ pub struct Right {
     pub namespace: Option<String>,
     /// The API group, empty for the core.
     pub group: String,
-    /// The plural: `daemonsets`.
+    /// The plural: `daemonsets`; with a slash before the part of an object: `namespaces/finalize`, as RBAC writes it.
     pub resource: String,
     /// The object's name, where the right is to one object only.
     pub name: Option<String>,
@@ -42,6 +42,11 @@ impl Right {
         self
     }
 
+    /// The resource and the part of an object, empty where it is the whole.
+    pub fn parts(&self) -> (&str, &str) {
+        self.resource.split_once('/').unwrap_or((&self.resource, ""))
+    }
+
     /// The same to one object.
     fn named(mut self, name: &str) -> Self {
         self.name = Some(name.into());
@@ -50,14 +55,19 @@ impl Right {
 }
 
 impl fmt::Display for Right {
-    /// `create daemonsets.apps in kube-system`, `update leases.coordination.k8s.io/kubectl-byocni in kube-system`.
+    /// `create daemonsets.apps in kube-system`, `update leases.coordination.k8s.io/kubectl-byocni in kube-system`,
+    /// `update namespaces/kube-flannel/finalize`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
+        let (resource, part) = self.parts();
+        write!(f, "{} {resource}", self.verb)?;
         if !self.group.is_empty() {
             write!(f, ".{}", self.group)?;
         }
         if let Some(name) = &self.name {
             write!(f, "/{name}")?;
+        }
+        if !part.is_empty() {
+            write!(f, "/{part}")?;
         }
         match &self.namespace {
             Some(namespace) => write!(f, " in {namespace}"),
@@ -114,6 +124,7 @@ pub fn needed(rendered: &[Object], wanted: &Wanted<'_>) -> Vec<Right> {
         rights.insert(Right::new("create", "", "namespaces"));
     }
     back(&mut rights, wanted);
+    ends_of_namespaces(&mut rights, rendered, wanted);
     if wanted.crds {
         for verb in ["get", "create", "patch", "delete"] {
             rights.insert(Right::new(
@@ -167,6 +178,28 @@ fn back(rights: &mut BTreeSet<Right>, wanted: &Wanted<'_>) {
             rights.insert(right.named(lease));
         }
     }
+}
+
+/// What it takes to see the namespaces of a failed install to their end: the release's own, those that the chart brings
+/// and those that its operator makes. While an aggregated API does not answer the server leaves them Terminating, and
+/// only who may finalize them gets the cluster back as it was.
+fn ends_of_namespaces(rights: &mut BTreeSet<Right>, rendered: &[Object], wanted: &Wanted<'_>) {
+    let brought = rendered
+        .iter()
+        .filter(|o| o.kind == "Namespace" && is_installed(o));
+    let own = (!wanted.namespace_exists).then_some(wanted.namespace);
+    let by_operator = wanted.cni.iter().flat_map(|cni| cni.made_in).copied();
+    let made: BTreeSet<&str> = brought
+        .map(|o| o.name.as_str())
+        .chain(own)
+        .chain(by_operator)
+        .collect();
+    // Also where none is made: that none is left is seen.
+    rights.insert(Right::new("list", "", "namespaces"));
+    rights.extend(
+        made.into_iter()
+            .map(|name| Right::new("update", "", "namespaces/finalize").named(name)),
+    );
 }
 
 /// Lock, journal and Secret. A right to create cannot be given for one name.
@@ -235,6 +268,11 @@ pub(super) fn resource(object: &Object, defined: &Defined) -> (String, bool) {
         object.namespace.is_some()
     };
     (plural(&object.kind), namespaced)
+}
+
+/// Whether the object is of a kind that a CustomResourceDefinition makes.
+pub fn is_custom(object: &Object) -> bool {
+    !built_in(object.group())
 }
 
 /// Whether Kubernetes itself serves the group.
@@ -324,8 +362,9 @@ impl Place {
     }
 }
 
-/// Names of Kubernetes hold nothing but these; whatever else there is makes a name that no server knows.
-fn part(text: &str) -> String {
+/// A name as one part of a path. Names of Kubernetes hold nothing but these; whatever else there is makes a name that no
+/// server knows.
+pub fn part(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let part: String = text.chars().map(|c| if plain(c) { c } else { '_' }).collect();
     match part.as_str() {
@@ -419,9 +458,9 @@ mod tests {
             assert!(rights.iter().any(|r| r == right), "{right} in {rights:?}");
         }
         assert!(
-            !rights
-                .iter()
-                .any(|r| r.contains("namespaces") || r.contains("customresource"))
+            !rights.iter().any(|r| r.contains("namespaces/")
+                || r == "create namespaces"
+                || r.contains("customresource"))
         );
         assert!(!rights.iter().any(|r| r.starts_with("create pods")));
     }
@@ -441,8 +480,14 @@ mod tests {
             [
                 "create namespaces",
                 "delete namespaces/kube-flannel",
-                "get namespaces/kube-flannel"
+                "get namespaces/kube-flannel",
+                "update namespaces/kube-flannel/finalize"
             ]
+        );
+        let of_calico = more(|w| w.cni = Some(&crate::core::cni::calico::CALICO));
+        assert!(
+            of_calico.contains(&"update namespaces/calico-system/finalize".to_string()),
+            "{of_calico:?}"
         );
         let of_cilium = more(|w| w.cni = Some(&crate::core::cni::cilium::CILIUM));
         for right in [
@@ -457,6 +502,18 @@ mod tests {
                 .contains(&"create customresourcedefinitions.apiextensions.k8s.io".to_string())
         );
         assert!(more(|w| w.probe = true).contains(&"create pods in kube-system".to_string()));
+    }
+
+    #[test]
+    fn who_makes_a_namespace_must_be_able_to_end_it() {
+        let mut namespace = object("v1", "Namespace", None);
+        namespace.name = "cilium-secrets".into();
+        let rights = texts(&[namespace.clone()], &PLAIN);
+        for right in ["list namespaces", "update namespaces/cilium-secrets/finalize"] {
+            assert!(rights.iter().any(|r| r == right), "{right} in {rights:?}");
+        }
+        let without = texts(&[object("v1", "ServiceAccount", None)], &PLAIN);
+        assert!(!without.iter().any(|r| r.contains("finalize")), "{without:?}");
     }
 
     #[test]

@@ -40,6 +40,3 @@ pub struct Hop {
     /// Why it is made, in one line: `the newest patch of 1.18, before another minor`.
     pub why: String,
 }
-
-#[cfg(test)]
-mod tests;

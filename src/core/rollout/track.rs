@@ -59,12 +59,12 @@ pub(super) enum Verdict {
 impl Track {
     /// The memory of a node that is seen for the first time, at the first look of all or later.
     pub(super) fn new(node: &NodeSeen, first: bool, broken: bool, rolls: bool) -> Self {
-        let was_down = |p: &super::PodSeen| p.outdated && !p.up() && !p.terminating;
+        let was_down = |p: &super::PodSeen| !p.up() && !p.terminating;
         let bad_and_not_ours = !rolls && !node.good();
         Track {
             joined: !first,
             broken,
-            ailing: first && (node.pods.iter().any(was_down) || node.ready != Ready::Yes),
+            ailing: first && node.outdated() && (node.pods.iter().any(was_down) || node.ready != Ready::Yes),
             apart: (first && bad_and_not_ours && !broken)
                 .then(|| format!("not well before either: {}", node.lacks())),
             ..Track::default()
@@ -92,7 +92,10 @@ impl Track {
             self.was_good = true;
             return Verdict::Fine;
         }
-        if node.outdated() && self.taken.is_none() {
+        // Somebody may have replaced one pod of it and not the other.
+        let half_new = node.pods.iter().any(|p| !p.outdated && !p.up());
+        if node.outdated() && self.taken.is_none() && !half_new {
+            (self.coming, self.pulls) = (None, None);
             self.old_one(node, settings, now);
             return Verdict::Fine;
         }
@@ -147,7 +150,7 @@ impl Track {
         let was_down = self.taken.as_ref().is_some_and(|t| t.was_down);
         let ours = match &self.taken {
             Some(_) => !was_down,
-            None => rolls,
+            None => rolls && !self.ailing,
         };
         if canary || (ours && node.ready != Ready::Lost) {
             return Verdict::Bad(why);
@@ -173,7 +176,8 @@ impl Track {
             return true;
         }
         if node.outdated() {
-            return !self.ailing && !(node.up() && node.reachable());
+            let well = node.up() && node.reachable();
+            return !(self.ailing || well);
         }
         rolls && !self.joined
     }
@@ -183,7 +187,7 @@ impl Track {
     pub(super) fn troubles(&self, node: &NodeSeen, rolls: bool) -> bool {
         let ours = match &self.taken {
             Some(taken) => !taken.was_down,
-            None => rolls,
+            None => rolls && !self.ailing,
         };
         let bad = |p: &super::PodSeen| {
             let fails = matches!(

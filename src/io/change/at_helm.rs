@@ -53,6 +53,7 @@ pub async fn newest(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
 /// The newest revision, once no helm is at work on it: one that outlived its plugin is given time to end.
 pub async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
     let begun = Instant::now();
+    let mut told = false;
     loop {
         let newest = newest(job).await?;
         let pending = newest.as_ref().is_some_and(Revision::pending);
@@ -62,11 +63,14 @@ pub async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
         if !pending || !fresh || begun.elapsed() > OUTLIVED || job.stopping() {
             return Ok(newest);
         }
-        (job.tell)(&Event::Note(format!(
-            "helm's release is pending: waiting for the helm that an interrupted run may have left at work ({} s of {} s)",
-            begun.elapsed().as_secs(),
-            OUTLIVED.as_secs()
-        )));
+        if !told {
+            (job.tell)(&Event::Wait {
+                what: "helm's release is pending: waiting for the helm that an interrupted run may have left at work"
+                    .into(),
+                limit: OUTLIVED,
+            });
+            told = true;
+        }
         let mut stop = job.stop.clone();
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(5)) => {}

@@ -12,11 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    apply,
+    apply, brought,
     held::{Held, Slipped},
     lock::Lock,
     run::{ChangeError, Job},
     tries::{self, Tries},
+    watching,
 };
 use crate::{
     core::{
@@ -44,7 +45,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whether an agent of this change ever ran; where that cannot be read, as if one had.
 pub async fn agents_ever_ran(job: &Job<'_>) -> bool {
-    match cluster::read(job.connection, job.asked, &|_, _, _| {}).await {
+    match watching::capture(job.connection, job.asked, &job.expected).await {
         Ok(capture) => gate::agents_ever_ran(&Facts::of(&capture, job.asked), &job.expected),
         Err(_) => true,
     }
@@ -67,8 +68,16 @@ pub async fn take(job: &Job<'_>, mut held: Held, because: Finding) -> Result<End
         "back",
         "remove everything that this change made, and see that the cluster is as it was",
     );
-    let mut left: Vec<String> = vec![];
-    if let Err(error) = uninstalled(job).await {
+    let mut left = brought::remove(job, &held.lock)
+        .await
+        .unwrap_or_else(|why| vec![why]);
+    if !held.lock.ours().await {
+        return Ok(Ended::Lost { phase: Phase::Back });
+    }
+    // Without the release there is no operator: while something still waits for it, it stays.
+    if left.is_empty()
+        && let Err(error) = uninstalled(job).await
+    {
         left.push(format!("the release {}: {error}", job.operation.release));
     }
     if !held.lock.ours().await {
@@ -153,7 +162,9 @@ async fn end_namespaces(job: &Job<'_>, lock: &Lock) -> Result<Vec<String>, Reque
     for namespace in all.iter().filter(|namespace| is_ours(job, namespace)) {
         let name = namespace.pointer("/metadata/name").and_then(Value::as_str);
         let name = name.unwrap_or_default();
-        there.push(format!("namespace {}", Text::new(name).line(100)));
+        let why = brought::finalizers_in(namespace);
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        there.push(format!("namespace {}{why}", Text::new(name).line(100)));
         if is_stuck(namespace) && lock.ours().await {
             let mut body = namespace.clone();
             body["apiVersion"] = "v1".into();

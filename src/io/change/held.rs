@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     core::{
+        change::Event,
         codes::change::CHANGE_LOCKED,
         finding::{Finding, Subject},
         journal::{Operation, Phase},
@@ -34,9 +35,14 @@ pub enum Slipped {
 }
 
 impl Held {
-    /// Takes the lock and reads the journal; a finding where somebody else has the lock.
-    pub async fn take(connection: &Connection, by: &str) -> Result<Result<Held, Finding>, ChangeError> {
-        let lock = match Lock::take(connection, by).await {
+    /// Takes the lock and reads the journal; a finding where somebody else has the lock. While a lease of somebody else
+    /// is watched, `tell` hears of it.
+    pub async fn take(
+        connection: &Connection,
+        by: &str,
+        tell: &(dyn Fn(&Event) + Sync),
+    ) -> Result<Result<Held, Finding>, ChangeError> {
+        let lock = match Lock::take(connection, by, tell).await {
             Ok(lock) => lock,
             Err(LockError::Held(holder)) => {
                 let since = holder
@@ -55,6 +61,8 @@ impl Held {
             }
             Err(error) => return Err(ChangeError::Lock(error)),
         };
+        // What follows is a change: it does not end because one read of many was lost.
+        connection.be_patient();
         match journal::read(connection).await {
             Ok(book) => Ok(Ok(Held {
                 connection: connection.clone(),

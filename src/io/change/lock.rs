@@ -22,7 +22,7 @@ use super::{
     kept::{self, Kind, Read},
 };
 use crate::{
-    core::text::Text,
+    core::{change::Event, text::Text},
     io::connection::{Connection, RequestError},
 };
 
@@ -89,7 +89,7 @@ pub async fn holder(connection: &Connection) -> Result<Option<Holder>, RequestEr
 /// # Errors
 /// Where the Lease cannot be read.
 pub async fn living_holder(connection: &Connection) -> Result<Option<Holder>, RequestError> {
-    Ok(match observed(connection).await? {
+    Ok(match observed(connection, &|_| {}).await? {
         Observed::Alive(holder) => Some(holder),
         Observed::Free { .. } => None,
     })
@@ -103,7 +103,7 @@ enum Observed {
     },
 }
 
-async fn observed(connection: &Connection) -> Result<Observed, RequestError> {
+async fn observed(connection: &Connection, tell: &(dyn Fn(&Event) + Sync)) -> Result<Observed, RequestError> {
     let Some(first) = kept::read::<Lease>(connection, Kind::Lease).await? else {
         return Ok(Observed::Free { version: None });
     };
@@ -117,6 +117,10 @@ async fn observed(connection: &Connection) -> Result<Observed, RequestError> {
         .and_then(|s| u64::try_from(s).ok())
         .map_or(DURATION, Duration::from_secs)
         .min(Duration::from_secs(120));
+    tell(&Event::Wait {
+        what: format!("waiting whether {} still holds the lock", holder.identity),
+        limit: duration,
+    });
     let begun = Instant::now();
     while begun.elapsed() < duration {
         tokio::time::sleep(LOOK.min(duration)).await;
@@ -133,7 +137,6 @@ async fn observed(connection: &Connection) -> Result<Observed, RequestError> {
             Some(_) => {}
         }
     }
-    let _ = holder;
     Ok(Observed::Free {
         version: Some(first.version),
     })
@@ -149,12 +152,17 @@ fn holder_of(lease: &Lease) -> Option<Holder> {
 }
 
 impl Lock {
-    /// Takes the lock, after the lease of a holder who does not renew it has run out.
+    /// Takes the lock, after the lease of a holder who does not renew it has run out; `tell` hears that this is waited
+    /// for.
     ///
     /// # Errors
     /// [`LockError::Held`] where somebody renews it, or was faster.
-    pub async fn take(connection: &Connection, identity: &str) -> Result<Lock, LockError> {
-        let version = match observed(connection).await? {
+    pub async fn take(
+        connection: &Connection,
+        identity: &str,
+        tell: &(dyn Fn(&Event) + Sync),
+    ) -> Result<Lock, LockError> {
+        let version = match observed(connection, tell).await? {
             Observed::Alive(holder) => return Err(LockError::Held(holder)),
             Observed::Free { version } => version,
         };

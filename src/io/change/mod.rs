@@ -3,6 +3,7 @@
 mod apply;
 mod at_helm;
 mod back;
+mod brought;
 mod held;
 mod identity;
 pub mod journal;

@@ -1,10 +1,7 @@
 //! From what the user asks for to a plan: the capture, the chart, what helm renders, what the server allows. Nothing is
 //! judged here; what goes wrong on the way becomes a finding of the plan, so that a refused plan says all of it at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -307,7 +304,7 @@ impl Planner<'_> {
             ),
         };
         if let Some(replacing) = self.replacing {
-            plan.gate.settle = Duration::from_secs(replacing.pace.settle_seconds);
+            plan.gate.settle = replacing.settle;
         }
         // The same want is not told three times.
         plan.skipped

@@ -38,8 +38,10 @@ pub struct Replacing<'p> {
     pub namespace: &'p str,
     /// The version that was installed first, where it is known.
     pub first: Option<&'p str>,
-    /// How agents are replaced, and how long everything must hold in the end.
+    /// How agents are replaced.
     pub pace: Pace,
+    /// How long everything must hold in the end.
+    pub settle: Duration,
     /// Which hop of how many.
     pub hop: (usize, usize),
     /// What the chart's source offers; empty where it was not asked.
@@ -189,8 +191,9 @@ impl Planner<'_> {
             revision: replacing.from.revision,
             version: replacing.from.chart.version.clone(),
             target: replacing.to.map(|to| to.revision),
+            settle_seconds: replacing.settle.as_secs(),
             pace: by_us.then_some(replacing.pace),
-            restart: diff.is_some_and(|diff| restarts_by_hand(diff)),
+            restart: diff.is_some_and(restarts_by_hand),
             done: vec![],
             touched: vec![],
             back: None,

@@ -49,9 +49,10 @@ pub(super) async fn roll(
     way: &Way<'_>,
     pace: Pace,
 ) -> Result<Option<Came>, Interrupted> {
-    job.step(
-        "rolling",
-        format!(
+    (job.tell)(&Event::Step {
+        name: "rolling",
+        limit: Some(Duration::from_secs(pace.limit_seconds)),
+        does: format!(
             "replace agents node by node, at most {} at once{}",
             pace.max_parallel,
             match (way.back, pace.canaries) {
@@ -59,7 +60,7 @@ pub(super) async fn roll(
                 _ => "",
             }
         ),
-    );
+    });
     let rolled = until_done(job, held, way, pace).await;
     let ours = held.lock.ours().await;
     if ours

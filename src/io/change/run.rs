@@ -140,6 +140,7 @@ impl<'j> Job<'j> {
         (self.tell)(&Event::Step {
             name,
             does: does.into(),
+            limit: None,
         });
     }
 
@@ -175,7 +176,7 @@ pub async fn begin(
         "lock",
         "take the lock, and see whether the cluster is still what was planned from",
     );
-    let mut held = match Held::take(job.connection, &job.operation.by).await? {
+    let mut held = match Held::take(job.connection, &job.operation.by, job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -224,7 +225,7 @@ pub async fn begin(
 /// Where it could not be gone on with; the journal stays.
 pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let mut held = match Held::take(job.connection, &super::who()).await? {
+    let mut held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -257,7 +258,7 @@ pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
 /// Where it could not be taken back; the journal stays.
 pub async fn abort(mut job: Job<'_>, uninstall: bool) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
-    let held = match Held::take(job.connection, &super::who()).await? {
+    let held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
@@ -317,7 +318,7 @@ async fn back_again(
             });
         }
     }
-    back::take(&job, held, because).await
+    Box::pin(back::take(&job, held, because)).await
 }
 
 /// From the operation's phase to the end.
@@ -512,7 +513,7 @@ async fn fall_back(
     } else if !first {
         "the release was there before"
     } else {
-        return back::take(job, held, because).await;
+        return Box::pin(back::take(job, held, because)).await;
     };
     held.leave().await;
     Ok(Ended::Stays {

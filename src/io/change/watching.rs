@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::lock::Lock;
 use crate::{
     core::{
+        capture::Capture,
         change::Event,
         facts::{Asked, Facts},
         gate::{self, Expectation, Failure, Gate, Look, State},
@@ -49,7 +50,7 @@ pub struct Watching<'w> {
 
 impl Watching<'_> {
     /// Looks until the gate says so. Probes are removed in every outcome.
-    pub async fn watch(mut self, lock: &Lock) -> Watched {
+    pub async fn watch(self, lock: &Lock) -> Watched {
         let watched = self.until_decided(lock).await;
         // After a failure nobody waits for an API server that is away: probes end by themselves.
         let ours = match &watched {
@@ -65,13 +66,19 @@ impl Watching<'_> {
         watched
     }
 
-    async fn until_decided(&mut self, lock: &Lock) -> Watched {
+    async fn until_decided(&self, lock: &Lock) -> Watched {
         let begun = Instant::now();
         let mut gate = Gate::new(self.expected.clone());
         let mut told = false;
+        let mut stop = self.stop.clone();
         loop {
             let looking = Instant::now();
-            let (look, probes) = self.look(&mut gate, begun).await;
+            // A look writes nothing, and may take minutes where the API server is silent: nobody waits for its end.
+            let (look, probes) = tokio::select! {
+                seen = self.look(&mut gate, begun) => seen,
+                () = lock.lost() => return Watched::Lost,
+                _ = stop.wait_for(|stop| *stop) => return Watched::Stopped,
+            };
             (self.tell)(&Event::Look(Box::new(look.clone())));
             match &look.state {
                 State::Passed => return Watched::Passed(Box::new(look)),
@@ -97,14 +104,14 @@ impl Watching<'_> {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = lock.lost() => return Watched::Lost,
-                _ = self.stop.wait_for(|stop| *stop) => return Watched::Stopped,
+                _ = stop.wait_for(|stop| *stop) => return Watched::Stopped,
             }
         }
     }
 
     /// A look, and the probe pods that it asks for.
     async fn look(&self, gate: &mut Gate, begun: Instant) -> (Look, Vec<Value>) {
-        let capture = match cluster::read(self.connection, self.asked, &|_, _, _| {}).await {
+        let capture = match capture(self.connection, self.asked, &self.expected).await {
             Ok(capture) => capture,
             Err(error) => return (gate.blind(&error.to_string(), begun.elapsed()), vec![]),
         };
@@ -126,4 +133,21 @@ impl Watching<'_> {
         let wanted = wanted.collect();
         (look, wanted)
     }
+}
+
+/// The cluster as a gate looks at it: as `status` does, and the workloads of a product that nobody knows in full.
+///
+/// # Errors
+/// As [`cluster::read`].
+pub async fn capture(
+    connection: &Connection,
+    asked: &Asked,
+    expected: &Expectation,
+) -> Result<Capture, cluster::ReadError> {
+    let mut capture = cluster::read(connection, asked, &|_, _, _| {}).await?;
+    if expected.cni.is_none() {
+        let (daemon_sets, deployments) = (&expected.daemon_sets, &expected.deployments);
+        cluster::read_brought(connection, &mut capture, daemon_sets, deployments).await;
+    }
+    Ok(capture)
 }

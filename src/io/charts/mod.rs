@@ -38,6 +38,7 @@ use super::{
 };
 use crate::core::{
     chart::{Chart, Offered},
+    cni::{Installing, minor_of},
     text::Text,
 };
 
@@ -101,6 +102,26 @@ impl<'a> Charts<'a> {
         let index = self.index(source).await?;
         let entries = entries(&index, source, chart)?;
         Ok(entries.iter().map(|entry| entry.offered.clone()).collect())
+    }
+
+    /// The chart of the definitions that this version of a CNI's chart wants, from beside its source; nothing where the
+    /// chart brings its own.
+    ///
+    /// # Errors
+    /// As [`ChartError`] says.
+    pub async fn definitions(
+        &self,
+        installing: &Installing,
+        source: &ChartSource,
+        version: &str,
+    ) -> Result<Option<Fetched>, ChartError> {
+        match installing.crd_chart {
+            Some((name, from)) if minor_of(version).is_some_and(|minor| minor >= from) => {
+                let source = source.sibling(name, version, installing.repository)?;
+                self.fetch(&source, Some(version)).await.map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The chart in this version (`1.19.6` and `v1.19.6` are the same), in the newest stable one without. What has

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Progress, ReadError, list, read, state_of};
 use crate::{
     core::{
-        capture::{Capture, EndpointSlice, Namespace, Source, State, WebhookConfiguration},
+        capture::{Capture, Crd, EndpointSlice, Namespace, Source, State, WebhookConfiguration},
         facts::Asked,
     },
     io::connection::{Connection, RequestError},
@@ -28,6 +28,20 @@ pub async fn read_for_change(
     let mut capture = capture?;
     surroundings.keep(&mut capture);
     Ok(capture)
+}
+
+/// Whether a CustomResourceDefinition of this name is there.
+///
+/// # Errors
+/// What the server said.
+pub async fn has_definition(connection: &Connection, name: &str) -> Result<bool, RequestError> {
+    // A list of one: the right to list is asked for anyway, the right to get is another.
+    let path = format!(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?fieldSelector=metadata.name%3D{}",
+        super::escaped(name)
+    );
+    let found: Vec<Crd> = list::page(connection, &path, list::METADATA).await?;
+    Ok(!found.is_empty())
 }
 
 /// What was read besides.

@@ -8,13 +8,15 @@
 )]
 
 mod brief;
+mod brought;
 mod for_change;
 pub(super) mod list;
 pub(in crate::io) mod release;
 pub mod rights;
 mod table;
 
-pub use for_change::read_for_change;
+pub use brought::read_brought;
+pub use for_change::{has_definition, read_for_change};
 pub(super) use list::together;
 
 use std::{
@@ -60,6 +62,15 @@ const SECOND_LOOKS: usize = 40;
 /// Only where the server cannot be reached or does not know us: what else fails is in the capture, as a source that
 /// is not known.
 pub async fn read(
+    connection: &Connection,
+    asked: &Asked,
+    progress: Progress<'_>,
+) -> Result<Capture, ReadError> {
+    // All of its reads at once are much for a stack, deep within a change.
+    Box::pin(read_all(connection, asked, progress)).await
+}
+
+async fn read_all(
     connection: &Connection,
     asked: &Asked,
     progress: Progress<'_>,

@@ -55,13 +55,15 @@ struct Status {
 }
 
 async fn allowed(connection: &Connection, right: &Right) -> Result<bool, RequestError> {
+    let (resource, part) = right.parts();
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "spec": { "resourceAttributes": {
             "verb": right.verb,
             "group": right.group,
-            "resource": right.resource,
+            "resource": resource,
+            "subresource": part,
             "namespace": right.namespace.as_deref().unwrap_or_default(),
             "name": right.name.as_deref().unwrap_or_default(),
         }},

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -99,6 +100,8 @@ struct Inner {
     route: Route,
     limit: Option<Duration>,
     compressed: bool,
+    /// Whether a read that failed for the moment is begun anew.
+    patient: AtomicBool,
     /// Everything but the credential that `source` yields.
     base: kube::Config,
     source: Source,
@@ -188,6 +191,7 @@ impl Connection {
             route,
             limit,
             compressed: !base.disable_compression,
+            patient: AtomicBool::new(false),
             base,
             source,
             live: Mutex::new(live),
@@ -226,15 +230,27 @@ impl Connection {
     /// What the last try brought; see [`RequestError`].
     pub async fn get(&self, path_and_query: &str, accept: &str) -> Result<Bytes, RequestError> {
         let compressed = self.inner.compressed;
-        self.ask(Question {
+        let question = Question {
             method: Method::GET,
             path_and_query,
             accept,
             body: None,
             content_type: "",
             compressed,
-        })
-        .await
+        };
+        match self.ask(question.clone()).await {
+            Err(error) if error.leaves_open_what_happened() && self.inner.patient.load(Ordering::Relaxed) => {
+                self.ask(question).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// From now on a read that failed for the moment, or that used up its time, is begun anew once; also by clones of
+    /// this. For changes: one look at a cluster is some thirty reads, and a server that loses a tenth of them would show
+    /// nothing at all to somebody who gives up at the first.
+    pub fn be_patient(&self) {
+        self.inner.patient.store(true, Ordering::Relaxed);
     }
 
     /// Posts JSON, for reviews such as SelfSubjectAccessReview. See [`Connection::send`].

@@ -210,6 +210,17 @@ impl<'a> Release<'a> {
         }
     }
 
+    /// The manifest of its newest revision, without hooks and without what a chart's `crds/` holds. It may hold secrets.
+    ///
+    /// # Errors
+    /// As [`HelmError`] says; [`Cause::ReleaseNotFound`] where there is none.
+    pub async fn manifest(&self) -> Result<String, HelmError> {
+        let mut arguments = self.arguments(&["get", "manifest"]);
+        arguments.extend(["--".into(), self.name.into()]);
+        self.run("helm get manifest", arguments, Manner::Reads, ASK_LIMIT, &[])
+            .await
+    }
+
     fn arguments(&self, verb: &[&str]) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = verb.iter().map(Into::into).collect();
         arguments.extend(self.target.arguments());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{of_kind, text};
 use crate::core::{
+    code::Change,
     finding::Subject,
     plan::diff::{Because, Content, Diff, Image, Part, Restart, Setting},
 };
@@ -19,17 +20,26 @@ use crate::render::{
 const SETTINGS: usize = 12;
 
 /// The sections of a page, each with its lines.
-pub fn blocks(diff: &Diff, wide: bool, style: &Style) -> Vec<Vec<String>> {
+pub fn blocks(diff: &Diff, change: Change, wide: bool, style: &Style) -> Vec<Vec<String>> {
     let mut blocks = settings(diff, wide, style);
-    blocks.push(images(diff, style));
+    blocks.push(images(diff, wide, style));
     blocks.push(restarts(diff, style));
     blocks.push(match wide {
         true => objects(diff, style),
         false => counts(diff, style),
     });
-    blocks.push(notes(diff, style));
+    blocks.push(notes(diff, change, style));
     blocks.retain(|block| !block.is_empty());
     blocks
+}
+
+/// What people must know of it on one line: how many workloads restart, else what is different.
+pub fn in_short(diff: &Diff) -> String {
+    match diff.restarts.len() {
+        0 => diff.summary(),
+        1 => "1 workload restarts".into(),
+        n => format!("{n} workloads restart"),
+    }
 }
 
 /// A setting in words: what, before, after, whose.
@@ -99,8 +109,8 @@ fn settings(diff: &Diff, wide: bool, style: &Style) -> Vec<Vec<String>> {
             .iter()
             .map(|setting| cells(setting).iter().map(|cell| clean(cell, style)).collect())
             .collect();
-        lines.extend(match wide && !fits(&COLUMNS, &rows, style) {
-            true => rows.iter().flat_map(|row| paragraph(row, style)).collect(),
+        lines.extend(match wide {
+            true => whole(&COLUMNS, &rows, style),
             false => section(&COLUMNS, &rows, style),
         });
         if shown.len() < settings.len() {
@@ -146,15 +156,38 @@ fn fits(columns: &[Column], rows: &[Vec<String>], style: &Style) -> bool {
     theme::margin(style) + all <= style.width + 2
 }
 
-/// One setting on lines of its own, whole: `key: before → after`, and whose it is.
+/// A table in which nothing is cut: rows with long cells stand below it, on lines of their own.
+fn whole(columns: &[Column], rows: &[Vec<String>], style: &Style) -> Vec<String> {
+    let parted = |limit: usize| -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+        let short = |row: &Vec<String>| row.iter().all(|cell| width(cell) <= limit);
+        rows.iter().cloned().partition(short)
+    };
+    let mut parts = (0..=style.width).rev().map(parted);
+    let (short, long) = parts
+        .find(|(short, _)| fits(columns, short, style))
+        .unwrap_or_else(|| (vec![], rows.to_vec()));
+    let mut lines = match short.is_empty() {
+        true => vec![],
+        false => section(columns, &short, style),
+    };
+    lines.extend(long.iter().flat_map(|row| paragraph(row, style)));
+    lines
+}
+
+/// One row on lines of its own, whole: `key: before → after`, where and whose it is.
 fn paragraph(row: &[String], style: &Style) -> Vec<String> {
-    let [key, before, after, whose] = row else {
+    let [key, before, after, more @ ..] = row else {
         return vec![];
     };
+    let more: Vec<&str> = more
+        .iter()
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+        .collect();
     let room = style.width.saturating_sub(theme::margin(style) + 4).max(1);
-    let behind = match whose.is_empty() {
+    let behind = match more.is_empty() {
         true => String::new(),
-        false => format!(" ({whose})"),
+        false => format!(" ({})", more.join("; ")),
     };
     let text = format!("{before} {} {after}{behind}", theme::arrow(style));
     let keys = wrap(key, room, room).into_iter();
@@ -240,20 +273,34 @@ impl Reference {
     }
 }
 
-fn images(diff: &Diff, style: &Style) -> Vec<String> {
+/// The page has the last part of a repository's path and counts containers; `-o wide` has all of it.
+fn images(diff: &Diff, wide: bool, style: &Style) -> Vec<String> {
     const COLUMNS: [Column; 5] = [
         Column::names("IMAGE", 4, 14),
-        Column::names("BEFORE", 2, 8),
-        Column::names("AFTER", 3, 8),
+        Column::names("BEFORE", 2, 13),
+        Column::names("AFTER", 3, 13),
         Column::new("IN", 1, 16),
         Column::new("WHY", 0, 7),
     ];
     if diff.images.is_empty() {
         return vec![];
     }
-    let row = |i: &Image| image(i).iter().map(|cell| clean(cell, style)).collect();
+    let row = |one: &Image| {
+        let mut cells = image(one);
+        if !wide {
+            let name = cells[0].rsplit('/').next().map(str::to_string);
+            cells[0] = name.unwrap_or_default();
+            let several = one.containers.len() > 1;
+            let more = several.then(|| format!(" ({} containers)", one.containers.len()));
+            cells[3] = format!("{}{}", one.workload, more.unwrap_or_default());
+        }
+        cells.iter().map(|cell| clean(cell, style)).collect()
+    };
     let rows: Vec<Vec<String>> = diff.images.iter().map(row).collect();
-    section(&COLUMNS, &rows, style)
+    match wide {
+        true => whole(&COLUMNS, &rows, style),
+        false => section(&COLUMNS, &rows, style),
+    }
 }
 
 /// A restart in words: its place in the order, the workload, how many pods, why. What restarts with the agents has
@@ -357,7 +404,7 @@ fn objects(diff: &Diff, style: &Style) -> Vec<String> {
 }
 
 /// What must be known besides, a sentence each, with the worse first.
-pub fn sentences(diff: &Diff) -> Vec<(Mark, String)> {
+pub fn sentences(diff: &Diff, change: Change) -> Vec<(Mark, String)> {
     let mut all = vec![];
     for inert in &diff.inert {
         let readers: Vec<String> = inert.readers.iter().map(ToString::to_string).collect();
@@ -375,7 +422,8 @@ pub fn sentences(diff: &Diff) -> Vec<(Mark, String)> {
         let text = "the operator makes the agents, and restarts them when it is a new one";
         all.push((Mark::Info, text.into()));
     }
-    if !diff.attributed && !diff.settings.is_empty() {
+    // What a rollback changes is the older revision's, all of it.
+    if !diff.attributed && change == Change::Upgrade && !diff.settings.is_empty() {
         let text = "compared with one rendering alone: whose a change is cannot be told";
         all.push((Mark::Info, text.into()));
     }
@@ -394,8 +442,8 @@ pub fn sentences(diff: &Diff) -> Vec<(Mark, String)> {
     all
 }
 
-fn notes(diff: &Diff, style: &Style) -> Vec<String> {
-    let lines = sentences(diff).into_iter().flat_map(|(mark, text)| {
+fn notes(diff: &Diff, change: Change, style: &Style) -> Vec<String> {
+    let lines = sentences(diff, change).into_iter().flat_map(|(mark, text)| {
         let start = || Line::marked(mark, style);
         let room = start().room(style).max(1);
         let pieces = wrap(&clean(&text, style), room, room).into_iter().enumerate();

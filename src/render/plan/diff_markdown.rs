@@ -3,10 +3,10 @@
 use std::fmt::{Result, Write};
 
 use super::diff::{by_object, cells, image, kinds, objects_by_fate, restart, sentences};
-use crate::core::plan::diff::Diff;
+use crate::core::{code::Change, plan::diff::Diff};
 
 /// Writes the sections; `e` makes text harmless.
-pub fn write(diff: &Diff, e: &dyn Fn(&str) -> String, out: &mut String) -> Result {
+pub fn write(diff: &Diff, change: Change, e: &dyn Fn(&str) -> String, out: &mut String) -> Result {
     for (object, settings) in by_object(diff) {
         writeln!(
             out,
@@ -42,7 +42,7 @@ pub fn write(diff: &Diff, e: &dyn Fn(&str) -> String, out: &mut String) -> Resul
     for (fate, all) in fates.into_iter().filter(|(_, all)| !all.is_empty()) {
         writeln!(out, "- {fate}: {}", e(&kinds(all)))?;
     }
-    let sentences = sentences(diff);
+    let sentences = sentences(diff, change);
     if !sentences.is_empty() {
         writeln!(out)?;
     }

@@ -74,7 +74,7 @@ fn way(plans: &[Plan]) -> String {
 }
 
 /// Findings of a hop that none before it had, and all that were there before the first.
-fn new<'p>(plans: &'p [Plan], at: usize) -> Vec<&'p Finding> {
+fn new(plans: &[Plan], at: usize) -> Vec<&Finding> {
     let earlier: Vec<&Finding> = plans[..at]
         .iter()
         .flat_map(|plan| findings::parted(plan).0)
@@ -83,24 +83,36 @@ fn new<'p>(plans: &'p [Plan], at: usize) -> Vec<&'p Finding> {
     own.filter(|finding| !earlier.contains(finding)).collect()
 }
 
-/// Rows that are the same for every hop.
-const SHARED: &[&str] = &["Cluster", "Release", "Pod CIDR"];
+type Row = (&'static str, String);
+
+/// What the whole way has in common: the stops, and rows that are the same for every hop.
+fn shared(plans: &[Plan], digest: &dyn Fn(&str) -> String) -> Vec<Row> {
+    let all: Vec<Vec<Row>> = plans.iter().map(|plan| subjects(plan, digest)).collect();
+    let mut rows = all[0].clone();
+    rows.retain(|row| all.iter().all(|rows| rows.contains(row)));
+    let stops = plans.iter().map(|plan| installs(&plan.chart));
+    let from = plans[0].from.as_ref().map(installs);
+    let way: Vec<&str> = from.into_iter().chain(stops).collect();
+    rows.insert(0, ("Hops", way.join(" → ")));
+    rows
+}
 
 /// What a hop has of its own.
-const OWN: &[&str] = &[
-    "Chart",
-    "CRDs first",
-    "Rollout",
-    "At worst",
-    "Last",
-    "Limit",
-    "Gate",
-];
-
-fn rows(plan: &Plan, of: &[&str], digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
-    let mut rows = subjects(plan, digest);
-    rows.retain(|(label, _)| of.contains(label));
+fn own(plans: &[Plan], at: usize, digest: &dyn Fn(&str) -> String) -> Vec<Row> {
+    let shared = shared(plans, digest);
+    let mut rows = subjects(&plans[at], digest);
+    // The heading says which hop it is.
+    rows.retain(|row| row.0 != "Hop" && !shared.contains(row));
     rows
+}
+
+/// What could not be looked at before a hop and could before those in front of it.
+fn skipped(plans: &[Plan], at: usize) -> Plan {
+    let mut plan = plans[at].clone();
+    let earlier = &plans[..at];
+    plan.skipped
+        .retain(|one| !earlier.iter().any(|plan| plan.skipped.contains(one)));
+    plan
 }
 
 fn page(plans: &[Plan], wide: bool, style: &Style) -> String {
@@ -111,7 +123,7 @@ fn page(plans: &[Plan], wide: bool, style: &Style) -> String {
         false => plural(first.nodes.0, "node"),
     };
     let text = clean(&format!("{} {}: {nodes}", way(plans), place(first)), style);
-    let labelled = |rows: Vec<(&'static str, String)>| -> Vec<String> {
+    let labelled = |rows: Vec<Row>| -> Vec<String> {
         let lines = rows
             .iter()
             .map(|(label, text)| text::labelled(label, text::LABEL, text, style));
@@ -119,13 +131,13 @@ fn page(plans: &[Plan], wide: bool, style: &Style) -> String {
     };
     let mut blocks = vec![
         vec![text::verdict_line(state, &text, style)],
-        labelled(rows(first, SHARED, &text::digest)),
+        labelled(shared(plans, &text::digest)),
     ];
     for (at, plan) in plans.iter().enumerate() {
         let heading = format!("Hop {} of {}: {}", at + 1, plans.len(), title(plan));
         let hop = State::of(plan);
         blocks.push(vec![text::verdict_line(hop, &clean(&heading, style), style)]);
-        blocks.push(labelled(rows(plan, OWN, &text::digest)));
+        blocks.push(labelled(own(plans, at, &text::digest)));
         let news = new(plans, at);
         let (full, brief): (Vec<&Finding>, Vec<&Finding>) = news
             .into_iter()
@@ -133,11 +145,14 @@ fn page(plans: &[Plan], wide: bool, style: &Style) -> String {
         blocks.extend(full.iter().map(|f| crate::render::problems::one(f, wide, style)));
         blocks.push(brief.iter().flat_map(|f| findings::info(f, style)).collect());
         if let (Some(diff), true) = (&plan.diff, hop != State::Nothing) {
-            blocks.extend(diff::blocks(diff, wide, style));
+            blocks.extend(diff::blocks(diff, plan.change, wide, style));
         }
-        blocks.push(findings::skipped(plan, wide, style));
+        if at > 0 {
+            blocks.push(findings::skipped(&skipped(plans, at), wide, style));
+        }
     }
     blocks.push(findings::before(first, wide, style));
+    blocks.push(findings::skipped(first, wide, style));
     blocks.push(closing(plans, state, style));
     text::joined(blocks)
 }
@@ -211,20 +226,20 @@ fn write_markdown(plans: &[Plan], style: &Style, out: &mut String) -> std::fmt::
     if state == State::Incomplete {
         writeln!(out, "Needed and not read: {}.\n", e(&incomplete(plans)))?;
     }
-    let table = |rows: Vec<(&'static str, String)>, out: &mut String| -> std::fmt::Result {
+    let table = |rows: Vec<Row>, out: &mut String| -> std::fmt::Result {
         writeln!(out, "| | |\n|---|---|")?;
         rows.iter()
             .try_for_each(|(label, text)| writeln!(out, "| {label} | {} |", e(text)))
     };
-    table(rows(first, SHARED, &str::to_string), out)?;
+    table(shared(plans, &str::to_string), out)?;
     for (at, plan) in plans.iter().enumerate() {
         let hop = State::of(plan);
         let heading = format!("Hop {} of {}: {}", at + 1, plans.len(), title(plan));
         writeln!(out, "\n### {}\n", markdown::verdict(hop, &heading, &free))?;
-        table(rows(plan, OWN, &str::to_string), out)?;
+        table(own(plans, at, &str::to_string), out)?;
         markdown::list(plan, new(plans, at), &free, out)?;
         if let (Some(diff), true) = (&plan.diff, hop != State::Nothing) {
-            diff_markdown::write(diff, &e, out)?;
+            diff_markdown::write(diff, plan.change, &e, out)?;
         }
     }
     let before = findings::parted(first).1;
@@ -234,6 +249,14 @@ fn write_markdown(plans: &[Plan], style: &Style, out: &mut String) -> std::fmt::
     for finding in before {
         let (id, slug) = (finding.code.id, finding.code.slug);
         writeln!(out, "- {id} {slug}: {}", e(&finding.message))?;
+    }
+    if plans.iter().any(|plan| !plan.skipped.is_empty()) {
+        writeln!(out, "\nNot checked:\n")?;
+    }
+    for at in 0..plans.len() {
+        for (checks, missing) in findings::wanting(&skipped(plans, at), true) {
+            writeln!(out, "- {}, for want of {}", e(&checks), e(&missing))?;
+        }
     }
     if let (State::Refused, Some(next)) = (state, next(plans)) {
         write!(out, "\nNext:\n\n{}", fence(&next))?;

@@ -56,7 +56,7 @@ fn write(plan: &Plan, style: &Style, out: &mut String) -> std::fmt::Result {
         )?;
     }
     if let (Some(diff), true) = (&plan.diff, state != State::Nothing) {
-        diff_markdown::write(diff, &e, out)?;
+        diff_markdown::write(diff, plan.change, &e, out)?;
     }
     if !plan.steps.is_empty() {
         writeln!(out)?;

@@ -70,9 +70,15 @@ fn title(plan: &Plan) -> String {
     let (Some(from), verb) = (&plan.from, verb(plan.change)) else {
         return assemble::title(plan);
     };
+    let to = plan
+        .to_revision
+        .map(|revision| format!(" of revision {revision}"));
+    let to = to.unwrap_or_default();
     match (installs(from), installs(&plan.chart)) {
-        (was, is) if was == is => format!("{verb} {} {is} with other values", plan.cni),
-        (was, is) => format!("{verb} {} {was} → {is}", plan.cni),
+        _ if plan.nothing_to_do => assemble::title(plan),
+        (was, is) if was == is && to.is_empty() => format!("{verb} {} {is} with other values", plan.cni),
+        (was, is) if was == is => format!("{verb} {} {is} to the values{to}", plan.cni),
+        (was, is) => format!("{verb} {} {was} → {is}{to}", plan.cni),
     }
 }
 
@@ -207,7 +213,18 @@ fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, 
         let text = format!("{number} of {of}: {} → {}", installs(from), installs(&plan.chart));
         rows.push(("Hop", text));
     }
-    rows.push(("Release", format!("{}/{}", plan.namespace, plan.release)));
+    let revision = plan
+        .from_revision
+        .map(|revision| format!(", revision {revision}"));
+    rows.push((
+        "Release",
+        format!(
+            "{}/{}{}",
+            plan.namespace,
+            plan.release,
+            revision.unwrap_or_default()
+        ),
+    ));
     let pools = pools(plan);
     if !pools.is_empty() {
         rows.push(("Pod CIDR", pools.join(", ")));

@@ -166,7 +166,7 @@ fn json_has_the_promised_keys() {
     assert_eq!(
         of(&value),
         sorted(
-            "apiVersion kind operation cni context cluster chart crdCharts release values pools creates steps gate from hop \
+            "apiVersion kind operation cni context cluster chart crdCharts release values pools creates steps gate from fromRevision toRevision hop \
              diff rollout findings skipped incomplete blocked blockedBy nothingToDo"
         )
     );
@@ -193,7 +193,7 @@ fn json_has_the_promised_keys() {
         json!(["rights-missing", "operator-unschedulable"])
     );
     assert_eq!(value["findings"][0]["blocks"], true);
-    for absent in ["from", "hop", "diff", "rollout"] {
+    for absent in ["from", "fromRevision", "toRevision", "hop", "diff", "rollout"] {
         assert_eq!(value[absent], Value::Null, "{absent}");
     }
 }

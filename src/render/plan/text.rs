@@ -1,5 +1,7 @@
 //! The plan as a page: what first, what stands against it in the middle, whether it may begin last.
 
+use std::time::Duration;
+
 use super::{State, diff, findings, place, shown, subjects, title, unread};
 use crate::core::plan::{Plan, assemble::span};
 use crate::render::{
@@ -25,7 +27,7 @@ pub fn page(plan: &Plan, wide: bool, style: &Style) -> String {
     }
     blocks.push(values(plan, style));
     match &plan.diff {
-        Some(diff) if state != State::Nothing => blocks.extend(diff::blocks(diff, wide, style)),
+        Some(diff) if state != State::Nothing => blocks.extend(diff::blocks(diff, plan.change, wide, style)),
         Some(_) => {}
         None if wide => blocks.push(creates(plan, style)),
         None => {}
@@ -232,10 +234,11 @@ fn closing(plan: &Plan, state: State, style: &Style) -> Vec<String> {
     let words = match state {
         State::Ready => {
             let objects = match &plan.diff {
-                Some(diff) => Some(diff.summary()),
+                Some(diff) => Some(diff::in_short(diff)),
                 None => plan.creates.as_ref().map(|c| plural(c.len(), "object")),
             };
-            let most = format!("at most {}", span(plan.gate.timeout));
+            let rollout = plan.rollout.as_ref().map_or(Duration::ZERO, |r| r.limit);
+            let most = format!("at most {}", span(rollout.saturating_add(plan.gate.timeout)));
             let unchecked = findings::unchecked(plan).len();
             let unchecked = (unchecked > 0).then(|| format!("{unchecked} not checked"));
             let parts: Vec<String> = [Some(title(plan)), objects, Some(most), unchecked]

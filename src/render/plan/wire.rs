@@ -87,6 +87,10 @@ struct ChangePlan<'a> {
     gate: Gate<'a>,
     /// What is installed now; `null` for an install.
     from: Option<Chart<'a>>,
+    /// The revision that runs; `null` for an install.
+    from_revision: Option<i64>,
+    /// The revision that a rollback goes to.
+    to_revision: Option<i64>,
     /// `null` where there is one hop alone.
     hop: Option<HopItem>,
     /// What becomes different; `null` for an install, which has nothing to compare with.
@@ -245,6 +249,8 @@ impl<'a> ChangePlan<'a> {
                 reason: &plan.gate.reason,
             },
             from: plan.from.as_ref().map(chart),
+            from_revision: plan.from_revision,
+            to_revision: plan.to_revision,
             hop: plan.hop.map(|(number, of)| HopItem { number, of }),
             diff: plan.diff.as_ref().map(DiffItem::of),
             rollout: plan.rollout.as_ref().map(RolloutItem::of),

@@ -84,7 +84,7 @@ fn half_way() -> Look {
     look(phases, waits, State::Waiting, 65)
 }
 
-fn done(settled: usize, state: State, at: u64) -> Look {
+fn done_look(settled: usize, state: State, at: u64) -> Look {
     let phases = vec![
         phase("operator", 1, 1),
         phase("agents", 3, 3),
@@ -108,10 +108,85 @@ fn the_live_view_looks_as_it_should() {
             insta::assert_snapshot!(format!("half_way_{width}"), drawn(&half_way(), &style(width, true)));
         }
         insta::assert_snapshot!("half_way_80_ascii", drawn(&half_way(), &style(80, false)));
-        let settling = done(12, State::Settling { left: seconds(18) }, 95);
+        let settling = done_look(12, State::Settling { left: seconds(18) }, 95);
         insta::assert_snapshot!("settling_80", drawn(&settling, &style(80, true)));
-        insta::assert_snapshot!("passed_80", drawn(&done(30, State::Passed, 113), &style(80, true)));
+        insta::assert_snapshot!("passed_80", drawn(&done_look(30, State::Passed, 113), &style(80, true)));
     });
+}
+
+fn helm() -> Step {
+    Step {
+        name: "helm-install".into(),
+        does: "helm install tigera-operator v3.32.1 in tigera-operator".into(),
+    }
+}
+
+fn pending(since: u64) -> Aside<'static> {
+    Aside {
+        text: "helm's release is pending: waiting for the helm that an interrupted run may have left at work",
+        since: seconds(since),
+        limit: Some(seconds(60)),
+    }
+}
+
+#[test]
+fn a_step_says_what_it_waits_for_and_for_how_long() {
+    let drawn = |width, aside: Option<&Aside<'_>>| {
+        step(&helm(), seconds(75), aside, &style(width, true), 2).join("\n")
+    };
+    let note = Aside {
+        text: "still going: namespace calico-system",
+        since: seconds(3),
+        limit: None,
+    };
+    let all = [
+        drawn(100, None),
+        drawn(100, Some(&note)),
+        drawn(100, Some(&pending(12))),
+        drawn(60, Some(&pending(61))),
+        step(&helm(), seconds(5), Some(&pending(12)), &style(80, false), 1).join("\n"),
+        done(&helm(), Some(seconds(14)), &style(60, true)),
+        done(&helm(), None, &style(60, true)),
+        plain(&helm()),
+        waited_for("waiting whether ann@here still holds the lock", seconds(15)),
+    ];
+    insta::with_settings!({omit_expression => true}, {
+        insta::assert_snapshot!("step", all.join("\n\n"));
+    });
+}
+
+/// Between two looks the clocks go on: the one at the top, of each that is waited for, of settling; and all of them stop
+/// when it is over.
+#[test]
+fn clocks_go_on_between_two_looks() {
+    let at = |look: &Look, elapsed: u64| {
+        live(
+            look,
+            "installing",
+            seconds(elapsed),
+            seconds(900),
+            &style(80, true),
+            0,
+        )
+    };
+    let waits = half_way();
+    assert!(
+        at(&waits, 65)[0].contains("1m5s, at most 13m more"),
+        "{:?}",
+        at(&waits, 65)
+    );
+    assert!(at(&waits, 68)[0].contains("1m8s"), "{:?}", at(&waits, 68));
+    let settling = done_look(12, State::Settling { left: seconds(18) }, 95);
+    let lines = at(&settling, 98).join("\n");
+    assert!(
+        lines.contains("1m38s, 15s more") && lines.contains("15s/30s"),
+        "{lines}"
+    );
+    // What only a look can say is not said before it.
+    let lines = at(&settling, 200).join("\n");
+    assert!(lines.contains("29s/30s") && lines.contains("0s more"), "{lines}");
+    let over = done_look(30, State::Passed, 113);
+    assert_eq!(at(&over, 113), at(&over, 130));
 }
 
 #[test]
@@ -178,12 +253,12 @@ fn each_change_is_a_line_and_silence_a_sign_of_life() {
         starting(2, 29),
         starting(2, 31),
         starting(2, 33),
-        done(0, State::Settling { left: seconds(30) }, 40),
-        done(10, State::Settling { left: seconds(20) }, 50),
-        done(20, State::Settling { left: seconds(10) }, 60),
+        done_look(0, State::Settling { left: seconds(30) }, 40),
+        done_look(10, State::Settling { left: seconds(20) }, 50),
+        done_look(20, State::Settling { left: seconds(10) }, 60),
         starting(2, 62),
-        done(0, State::Settling { left: seconds(30) }, 70),
-        done(30, State::Passed, 100),
+        done_look(0, State::Settling { left: seconds(30) }, 70),
+        done_look(30, State::Passed, 100),
         failed,
     ];
     let mut said = vec![];
@@ -239,6 +314,12 @@ proptest! {
         agents.note.clone_from(&why);
         let look = look(vec![agents, phase("settling", part, total)], waits, State::Waiting, 40);
         for line in live(&look, &head, seconds(40), seconds(900), &style(columns, unicode), part) {
+            prop_assert!(width(&line) <= columns, "{line:?}");
+            prop_assert!(!line.contains('\n'));
+        }
+        let one = Step { name: head, does: why.clone() };
+        let aside = Aside { text: &why, since: seconds(3), limit: unicode.then(|| seconds(60)) };
+        for line in step(&one, seconds(40), Some(&aside), &style(columns, unicode), part) {
             prop_assert!(width(&line) <= columns, "{line:?}");
             prop_assert!(!line.contains('\n'));
         }

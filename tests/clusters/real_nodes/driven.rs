@@ -1,5 +1,9 @@
 //! A cluster of real nodes that the plugin alone changes, and what a test asks of it afterwards.
 
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -22,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub struct Driven {
     pub cluster: RealNodes,
     helm: PathBuf,
-    since: Instant,
+    since: Cell<Instant>,
 }
 
 /// What a cluster without a CNI is like.
@@ -39,7 +43,8 @@ pub struct Fresh {
 /// What the plugin said.
 pub struct Said {
     exit: i32,
-    text: String,
+    /// Standard error, then standard output.
+    pub text: String,
 }
 
 /// A plugin that runs.
@@ -67,10 +72,10 @@ impl Driven {
         };
         let major = if helm == "helm3" { 3 } else { 4 };
         let since = Instant::now();
-        let mut on = Driven {
+        let on = Driven {
             helm: clusters::helm(major).unwrap_or_else(|reason| panic!("{reason}")),
             cluster: RealNodes::start(options).unwrap_or_else(|reason| panic!("{reason}")),
-            since,
+            since: Cell::new(since),
         };
         stories::expect_fresh(&on.cluster);
         on.stage("fresh");
@@ -78,20 +83,23 @@ impl Driven {
     }
 
     /// Says what was reached, and how long it took.
-    pub fn stage(&mut self, name: &str) {
+    pub fn stage(&self, name: &str) {
         // Not eprintln: the test harness would swallow it with the output of a test that passed.
         let _ = writeln!(
             std::io::stderr(),
             "{name}: reached after {:.0?}",
-            self.since.elapsed()
+            self.since.get().elapsed()
         );
-        self.since = Instant::now();
+        self.since.set(Instant::now());
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-byocni"));
         command.args(arguments);
-        if arguments[0] == "install" && !arguments.contains(&"--manifest") {
+        // An upgrade to other values alone takes the chart that the release has.
+        let upgrades =
+            arguments[0] == "upgrade" && arguments.iter().any(|a| ["--version", "--to"].contains(a));
+        if upgrades || (arguments[0] == "install" && !arguments.contains(&"--manifest")) {
             command
                 .arg("--repo")
                 .arg(charts().unwrap_or_else(|reason| panic!("{reason}")));

@@ -20,7 +20,7 @@ struct Raw {
 /// The keys of an object that are different: of a ConfigMap its data, of a custom resource its fields; nothing of
 /// others.
 pub fn settings(key: &Key, sides: &Sides<'_>) -> Vec<Setting> {
-    let (Some(was), Some(is)) = (sides.old.get(key), sides.new().get(key)) else {
+    let (Some(was), Some(is)) = (sides.old.get(key), sides.target().get(key)) else {
         return vec![];
     };
     let (was, is) = (entries(was), entries(is));

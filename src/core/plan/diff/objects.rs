@@ -139,6 +139,7 @@ pub fn settled(object: &Object) -> Value {
     match object.kind.as_str() {
         "DaemonSet" | "Deployment" | "StatefulSet" | "Job" | "CronJob" | "Pod" | "Service" => {
             plain(&mut value, true);
+            pod_defaults(value.pointer_mut("/spec/template/spec"));
         }
         "Role" | "ClusterRole" => {
             plain(&mut value, false);

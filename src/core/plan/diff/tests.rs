@@ -362,12 +362,12 @@ fn objects_come_go_and_stay() {
         ]);
         all.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
             "name": "stays", "annotations": {"helm.sh/resource-policy": "keep"}}}));
-        // A hook is not in Helm's record, and is in what it renders.
     });
     let after = with(|all| {
         all.retain(|d| d["metadata"]["name"] != "hubble-relay");
         all.extend([definition("pools.example.org", "v2"), pool("2.0.0.0/8")]);
         all.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}));
+        // A hook is not in Helm's record, and is in what it renders.
         all.push(json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "b", "annotations": {"helm.sh/hook": "post-upgrade"}}}));
     });
     let diff = diff(&before, &[(Because::Default, &after)], "kube-system", CILIUM);

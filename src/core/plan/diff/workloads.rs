@@ -28,7 +28,7 @@ struct Lasting<'a> {
 
 /// Fills in images, restarts and what nobody would read.
 pub fn fill(diff: &mut Diff, sides: &Sides<'_>, cni: Option<&'static Cni>) {
-    let new = sides.new();
+    let new = sides.target();
     let mut lasting: Vec<Lasting<'_>> = new
         .keys()
         .filter(|key| is_workload(key))
@@ -173,7 +173,6 @@ fn why(one: &Lasting<'_>, configured: bool) -> Vec<Why> {
             }
         }
         if let Some(meta) = template.get_mut("metadata") {
-            objects::unlabelled(meta);
             if let Some(map) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
                 map.retain(|key, value| {
                     let sum = key.contains("checksum");
@@ -183,6 +182,7 @@ fn why(one: &Lasting<'_>, configured: bool) -> Vec<Why> {
                     !sum
                 });
             }
+            objects::unlabelled(meta);
         }
         (template, sums)
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{back, hops};
 use crate::core::{
-    capture::Source,
+    capture::{Source, Workload},
     chart::Offered,
     cni::minor_of,
     code::Change,
@@ -73,9 +73,26 @@ pub fn plan(inputs: Inputs<'_>, extra: Extra<'_>) -> Plan {
     plan.from_revision = Some(from.revision);
     plan.to_revision = extra.to.map(|r| r.revision);
     plan.hop = (extra.hop.1 > 1).then_some(extra.hop);
-    plan.diff = extra.diff;
+    plan.diff = extra.diff.map(|mut diff| {
+        diff.count_pods(&|workload| pods(&look, workload));
+        diff
+    });
     plan.rollout = extra.rollout.filter(|_| !plan.nothing_to_do);
     plan
+}
+
+/// How many pods a workload has now.
+fn pods(look: &Look<'_>, workload: &Subject) -> Option<usize> {
+    let capture = look.facts.capture;
+    let all = match workload.kind.as_str() {
+        "DaemonSet" => &capture.daemon_sets,
+        "Deployment" => &capture.deployments,
+        _ => return None,
+    };
+    let here = |w: &&Workload| {
+        w.meta.name == *workload.name && workload.namespace.as_deref() == Some(w.meta.namespace.as_str())
+    };
+    usize::try_from(all.iter().find(here)?.desired()).ok()
 }
 
 /// Helm refuses to upgrade a release that is pending. Where the report says so already it is not said twice.

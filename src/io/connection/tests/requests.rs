@@ -90,6 +90,36 @@ async fn three_server_errors_are_named() {
     assert!(error.hint().is_some_and(|hint| hint.contains("readyz")));
 }
 
+/// Whoever changes a cluster begins a read anew once, and a write never.
+#[tokio::test]
+async fn patience_begins_a_read_anew_once() {
+    let ill = || status("500 Internal Server Error", "InternalError", "etcd is away");
+    let server = Server::start(vec![ill(), ill(), ill(), ill(), ok("{}"), ill()]).await;
+    let connection = server.connect(Flags::default()).await;
+    let other = connection.clone();
+    other.be_patient();
+    connection.get("/version", JSON).await.expect("the fifth try");
+    assert_eq!(server.heard().len(), 5);
+    connection
+        .post_json("/apis/x", b"{}".to_vec())
+        .await
+        .expect_err("500");
+    assert_eq!(server.heard().len(), 6);
+    connection.get("/version", JSON).await.expect_err("500 for ever");
+    assert_eq!(server.heard().len(), 12);
+
+    let gone = status("403 Forbidden", "Forbidden", "why");
+    let server = Server::start(vec![gone]).await;
+    let connection = server.connect(Flags::default()).await;
+    connection.be_patient();
+    connection.get("/version", JSON).await.expect_err("403");
+    assert_eq!(
+        server.heard().len(),
+        1,
+        "what is no failure of the moment is final"
+    );
+}
+
 #[tokio::test]
 async fn a_post_is_never_tried_again() {
     let server = Server::start(vec![status(

@@ -184,6 +184,7 @@ fn hop(from: &str, to: &str) -> Plan {
     plan.before = 0;
     plan.blocked_by.clear();
     plan.from = Some(ChartUsed::of(&chart("cilium", from)));
+    plan.from_revision = Some(6);
     plan.diff = Some(different());
     plan.rollout = Some(schedule());
     plan
