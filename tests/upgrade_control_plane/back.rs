@@ -87,7 +87,7 @@ fn scenario_28_a_pending_release_is_told_and_rolled_back() {
         .helm_command(proxy.kubeconfig(), &[&arguments[..], &VALUES[..]].concat())
         .spawn()
         .expect("helm starts");
-    until("it is pending", SOON, || told(&story).len() == 2);
+    until("it is pending", SOON * 3, || told(&story).len() == 2);
     helm.kill().expect("killed");
     helm.wait().expect("a child");
     proxy.heal();

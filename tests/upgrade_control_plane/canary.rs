@@ -25,7 +25,7 @@ fn fails_at_the_canary(behaviour: &Behaviour, more: &[&str], words: &[&str], hel
     let watch = Watch::start(&story);
     let running = story.start(&story.upgrading(&[&["--to", "1.20"], &QUICK[..], more].concat()));
     // What was deleted on the way there.
-    until("it turns back", SOON * 3, || {
+    until("it turns back", SOON * 6, || {
         operation(&story).is_some_and(|o| !o["replaces"]["back"].is_null())
     });
     let there: Vec<String> = deleted(&story)
@@ -138,7 +138,7 @@ fn a_proxy_that_cannot_be_pulled_takes_its_agent_back() {
         .set_everywhere(Which::Pods("cilium-envoy-".into()), Behaviour::ImagePull);
     let running =
         story.start(&story.upgrading(&[&["--to", "1.20", "--timeout", "20s"], &QUICK[..]].concat()));
-    until("it turns back", SOON * 3, || crate::running::turned_back(&story));
+    until("it turns back", SOON * 6, || crate::running::turned_back(&story));
     assert_eq!(versions(&story).len(), 2, "the agent of the canary is new");
     // It was the new one's image that nobody has.
     story

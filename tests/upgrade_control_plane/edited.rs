@@ -32,7 +32,7 @@ fn scenario_38_the_plan_is_stale() {
         proxy.rule(|asked| takes_the_lock(asked).then_some(Fault::Hold));
         let seen = proxy.seen().len();
         let running = story.start_as(proxy.kubeconfig(), &story.upgrading(&["--to", "1.20"]));
-        until("the plan is agreed to", SOON * 2, || {
+        until("the plan is agreed to", SOON * 6, || {
             proxy.seen()[seen..].iter().any(takes_the_lock)
         });
         merge(&story, AGENTS, &edit);

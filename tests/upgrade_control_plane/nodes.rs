@@ -80,7 +80,7 @@ fn nodes_that_are_lost_and_taken_away_in_the_middle_hold_up_nobody() {
     let (lost, gone) = (node_name(5, 6), node_name(4, 6));
     story.kubelet.remove_node(&gone);
     lose(&story, &lost);
-    until("the others are done", SOON * 3, || {
+    until("the others are done", SOON * 6, || {
         agents(&story)
             .iter()
             .filter(|(node, agent)| **node != lost && agent.ready && agent.version == "v1.20.0")

@@ -45,7 +45,8 @@ fn scenarios_13_14_15_16_18_19_22_50_on_a_cluster_that_is_well() {
     // What is behind, unknown, or no version at all.
     refused(&story, &["--version", "1.16.19"], &["upgrade-goes-back"]);
     refused(&story, &["--version", "1.15.0"], &["downgrade-skips-minor"]);
-    refused(&story, &["--to", "1.42"], &["1.42", "not offered"]);
+    refused(&story, &["--to", "1.42"], &["cni-version-out-of-range", "1.42"]);
+    refused(&story, &["--version", "1.17.99"], &["1.17.99", "not offered"]);
     refused(&story, &["--to", "latest"], &["latest"]);
     refused(&story, &["--version", "1.18.0-pre.1"], &["pre-release"]);
 

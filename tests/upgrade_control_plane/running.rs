@@ -212,7 +212,7 @@ pub fn deleted(story: &Story) -> Vec<String> {
 
 /// Waits until so many pods of the CNI were deleted by the upgrader.
 pub fn until_deleted(story: &Story, count: usize) {
-    until("pods are deleted", SOON * 3, || deleted(story).len() >= count);
+    until("pods are deleted", SOON * 6, || deleted(story).len() >= count);
 }
 
 /// Waits until this holds.

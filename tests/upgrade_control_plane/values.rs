@@ -76,7 +76,7 @@ fn scenario_46_other_values_that_fail_are_taken_back() {
         "20s",
     ];
     let running = story.start(&[&set[..], &QUICK[..]].concat());
-    until("it turns back", SOON * 3, || turned_back(&story));
+    until("it turns back", SOON * 6, || turned_back(&story));
     story.kubelet.set_everywhere(Which::Agent, Behaviour::Healthy);
     Ran::end(running).expect(6, &["ROLLED BACK", "pods of 1 of 5 nodes"]);
     let touched = moved(&before, &agents(&story));

@@ -240,6 +240,10 @@ impl Planner<'_> {
         if draft.values != planned.draft.values {
             return Ok(Some("it would get other values now".into()));
         }
+        let unread = [Source::DaemonSets, Source::Deployments].map(|s| (s, capture.knows(s)));
+        if let (Some(_), Some((source, _))) = (self.replacing, unread.iter().find(|(_, known)| !known)) {
+            return Err(format!("{} could not be listed", source.resource()));
+        }
         if let Some(edited) = edited(&planned.standing, &self.standing(&facts)) {
             return Ok(Some(edited));
         }
