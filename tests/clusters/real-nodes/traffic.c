@@ -10,6 +10,7 @@
  *
  * Each second one line for each way is printed, with everything since the start, for questions whose fate is known:
  *   SECONDS NAME short ASKED LATE LOST BROKEN SLOWEST_MS
+ * and one line when an open connection breaks.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -104,8 +105,11 @@ static void move_short(struct target *t, struct question *q, short events) {
     }
 }
 
-static void break_long(struct target *t) {
-    if (t->connected) t->lasting.broken++;
+static void break_long(struct target *t, const char *how) {
+    if (t->connected) {
+        t->lasting.broken++;
+        printf("broken: %s: %s, %ld unanswered\n", t->name, how, t->asked - t->answered);
+    }
     lost(&t->lasting, t->asked - t->answered);
     close(t->fd);
     t->fd = -1;
@@ -122,26 +126,27 @@ static void ask_long(struct target *t) {
     if (t->fd < 0 || !t->connected) {
         /* The first moments, before there ever was a connection, are no loss. */
         if (t->lasting.asked) lost(&t->lasting, 1);
-        if (t->fd >= 0 && now() - t->opened > LOST) break_long(t);
+        if (t->fd >= 0 && now() - t->opened > LOST) break_long(t, "not connected");
         return;
     }
     t->since[t->asked % LONGS] = now();
     t->asked++;
-    if (send(t->fd, "question", WORD, MSG_NOSIGNAL) != WORD) break_long(t);
-    else if (now() - t->since[t->answered % LONGS] > SILENT) break_long(t);
+    if (send(t->fd, "question", WORD, MSG_NOSIGNAL) != WORD) break_long(t, strerror(errno));
+    else if (now() - t->since[t->answered % LONGS] > SILENT) break_long(t, "silent");
 }
 
 static void move_long(struct target *t, short events) {
     char words[4096];
     if (!t->connected) {
         if (!events) return;
-        if (failed(t->fd)) return break_long(t);
+        if (failed(t->fd)) return break_long(t, "not connected");
         t->connected = 1;
         return;
     }
     if (!(events & (POLLIN | POLLERR | POLLHUP))) return;
     ssize_t n = recv(t->fd, words, sizeof words, 0);
-    if (n <= 0) return break_long(t);
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) return break_long(t, n ? strerror(errno) : "closed by the other side");
     for (t->got += n; t->got >= WORD; t->got -= WORD) {
         answered(&t->lasting, now() - t->since[t->answered % LONGS]);
         t->answered++;
@@ -224,6 +229,7 @@ static void serve(int port) {
             char words[4096];
             if (!polls[i].revents) continue;
             ssize_t n = recv(polls[i].fd, words, sizeof words, MSG_DONTWAIT);
+            if (n < 0 && errno == EAGAIN) continue;
             if (n > 0 && send(polls[i].fd, words, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) == n) continue;
             close(polls[i].fd);
             polls[i] = polls[--open];

@@ -142,6 +142,18 @@ impl<'c> Traffic<'c> {
         }
     }
 
+    /// Why open connections broke, a line for each since the traffic began.
+    pub fn breaks(&self) -> Vec<String> {
+        let logs = ASK.map(|(name, ..)| (name, self.cluster.kubectl(&["logs", name, "--container=traffic"])));
+        let mut breaks = vec![];
+        for (name, log) in logs {
+            let log = String::from_utf8_lossy(&log.stdout).into_owned();
+            let lines = log.lines().filter_map(|line| line.strip_prefix("broken: "));
+            breaks.extend(lines.map(|line| format!("{name}: {line}")));
+        }
+        breaks
+    }
+
     /// The last that each of them told, in the same order every time.
     fn told(&self) -> Vec<Told> {
         let logs = ASK.iter().map(|(name, ..)| {
