@@ -2,7 +2,8 @@
 //! plugin that is killed, and a user's traffic all the while. Every stage is waited for and printed with its time, and
 //! with what became of the traffic, so that a test that passes has shown that the stage was reached.
 //!
-//! `cargo test --test upgrade_real_nodes -- --ignored` compares three runs with plain helm and prints the figures.
+//! `BYOCNI_TEST_FIGURES=yes cargo test --test upgrade_real_nodes three_times -- --nocapture` compares three runs with plain
+//! helm and prints the figures, in about 20 minutes.
 
 #![allow(clippy::print_stderr)]
 
@@ -358,10 +359,17 @@ fn by_helm(on: &Driven, cni: Product, arguments: &[&str]) {
     on.cluster.wait_for_rollout(cni.namespace, cni.agents, 240);
 }
 
+/// Three runs take long and show nothing that one run does not but figures: they are made for people who ask for them.
+fn figures_wanted() -> bool {
+    std::env::var_os("BYOCNI_TEST_FIGURES").is_some()
+}
+
 /// Three runs each of the same upgrade and rollback by the plugin and by plain helm, and what became of the traffic.
 #[test]
-#[ignore = "takes about 15 minutes: figures for people"]
 fn cilium_three_times_beside_helm() {
+    if !figures_wanted() {
+        return;
+    }
     let Some(_alone) = possible(&CILIUM_IMAGES) else {
         return;
     };
@@ -371,8 +379,10 @@ fn cilium_three_times_beside_helm() {
 
 /// The same for flannel.
 #[test]
-#[ignore = "takes some minutes: figures for people"]
 fn flannel_three_times_beside_helm() {
+    if !figures_wanted() {
+        return;
+    }
     let Some(_alone) = possible(&FLANNEL_IMAGES) else {
         return;
     };
