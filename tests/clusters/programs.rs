@@ -72,23 +72,16 @@ pub fn cache() -> Result<PathBuf, String> {
 }
 
 /// A tier that cannot run here says so in one line and its test returns, unless `BYOCNI_TEST_REQUIRE`
-/// (`all`, or names of tiers) says that it must run. One that `BYOCNI_TEST_LEAVE_OUT` names is skipped as well: it runs
-/// elsewhere.
+/// (`all`, or names of tiers) says that it must run.
 pub fn required_or_skip<T>(tier: &str, result: Result<T, String>) -> Option<T> {
-    let names = |variable: &str| {
-        let listed = std::env::var(variable).unwrap_or_default();
-        let named = listed.split([',', ' ']).any(|word| word == "all" || word == tier);
-        (listed, named)
-    };
-    if names("BYOCNI_TEST_LEAVE_OUT").1 {
-        let _ = writeln!(std::io::stderr(), "skipped: the {tier} tier is left out");
-        return None;
-    }
     let reason = match result {
         Ok(value) => return Some(value),
         Err(reason) => reason,
     };
-    let (required, named) = names("BYOCNI_TEST_REQUIRE");
+    let required = std::env::var("BYOCNI_TEST_REQUIRE").unwrap_or_default();
+    let named = required
+        .split([',', ' '])
+        .any(|word| word == "all" || word == tier);
     assert!(
         !named,
         "BYOCNI_TEST_REQUIRE={required}, but the {tier} tier cannot run: {reason}"
