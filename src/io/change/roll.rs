@@ -92,6 +92,7 @@ async fn until_done(
         .unwrap_or_default();
     let mut machine: Option<Rollout> = None;
     let mut stop_since: Option<Instant> = None;
+    let mut paused_by: Option<String> = None;
     loop {
         let looking = Instant::now();
         let look = match sight(job, way).await {
@@ -102,6 +103,13 @@ async fn until_done(
                 });
                 let facts = sight.facts(job);
                 let seen = sight.seen(&facts, job, way);
+                if seen.pause != paused_by {
+                    paused_by.clone_from(&seen.pause);
+                    (job.tell)(&Event::Note(match &paused_by {
+                        Some(why) => format!("{why}: no further agent is touched until that is over"),
+                        None => "the platform is done: it goes on".into(),
+                    }));
+                }
                 let look = machine.look(&seen, &sight.probes, begun.elapsed());
                 probe_where_wanted(job, held, &facts, &look).await;
                 look
