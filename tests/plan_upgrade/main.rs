@@ -28,7 +28,9 @@ use kubectl_byocni::core::{
     judge,
     manifest::{self, Object},
     plan::{
-        Draft, Inputs, Installed, Plan, Request, Surroundings, blocks, set, tree,
+        Draft, Inputs, Installed, Plan, Request, Surroundings,
+        assemble::SETTLE,
+        blocks, set, tree,
         upgrade::{self, Extra},
     },
     revision::Recorded,
@@ -270,6 +272,7 @@ impl Case {
                 surroundings: self.surroundings.clone(),
             },
             Extra {
+                settle: SETTLE,
                 from: &self.from,
                 to: self.back_to.as_ref(),
                 diff: None,

@@ -298,14 +298,12 @@ impl Planner<'_> {
                     to: replacing.to,
                     diff,
                     rollout: self.schedule(facts, &report, rendered),
+                    settle: replacing.settle,
                     hop: replacing.hop,
                     offered: replacing.offered,
                 },
             ),
         };
-        if let Some(replacing) = self.replacing {
-            plan.gate.settle = replacing.settle;
-        }
         // The same want is not told three times.
         plan.skipped
             .retain(|(_, missing)| !without_helm || missing != RENDERED);

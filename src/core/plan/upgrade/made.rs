@@ -32,6 +32,8 @@ pub struct Extra<'a> {
     pub diff: Option<Diff>,
     /// The rollout node by node; absent where the CNI's controllers roll.
     pub rollout: Option<Schedule>,
+    /// How long everything must hold in the end.
+    pub settle: Duration,
     /// Which hop of how many, from 1.
     pub hop: (usize, usize),
     /// What the chart's source offers; empty where it was not asked.
@@ -62,7 +64,10 @@ pub fn plan(inputs: Inputs<'_>, extra: Extra<'_>) -> Plan {
     }
     unchanged(&look, &extra, &mut found);
     let creates = look.rendered.as_ref().map(|_| appear(&look, from));
-    let gate = gate(&look, extra.rollout.is_some());
+    let gate = GatePlan {
+        settle: extra.settle,
+        ..gate(&look, extra.rollout.is_some())
+    };
     let steps = if found.nothing_to_do {
         vec![]
     } else {
