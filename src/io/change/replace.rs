@@ -2,6 +2,8 @@
 //! node where that is this CNI's way, and the network is watched. What fails goes the same way back, to the revision
 //! that was there before, from Helm's own record.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -24,6 +26,10 @@ use crate::{
     },
     io::helm::HelmError,
 };
+
+/// The least that the way back has for its gate: `--timeout` was given for what was to come up quickly, and what ran
+/// before takes the time that it takes.
+const BACK_WITHIN: Duration = Duration::from_secs(180);
 
 /// One way: there, or back.
 pub(super) struct Way<'w> {
@@ -186,6 +192,10 @@ async fn back(job: &Job<'_>, mut held: Held, because: Finding, from: Phase) -> R
             because.code.slug, replaces.revision, job.operation.chart.name, replaces.version
         ),
     );
+    let expected = Expectation {
+        limit: former.expected.limit.max(BACK_WITHIN),
+        ..former.expected.clone()
+    };
     let way = Way {
         wanted: Wanted {
             chart: former.chart,
@@ -193,7 +203,7 @@ async fn back(job: &Job<'_>, mut held: Held, because: Finding, from: Phase) -> R
             values: former.values,
             description: OURS,
         },
-        expected: &former.expected,
+        expected: &expected,
         pace: replaces.pace,
         back: true,
     };
