@@ -72,6 +72,10 @@ pub async fn play(shared: Arc<Shared>, object: Value, mut inbox: UnboundedReceiv
                     // Late, on a busy machine: it may have been called Unknown, which a kubelet puts right.
                     if renewed.elapsed() > heartbeat * 3 {
                         node.report().await;
+                        // Its pods were called not Ready with it: they are reported anew in this round.
+                        for play in node.plays.values_mut() {
+                            play.sent = Value::Null;
+                        }
                     }
                     renewed = Instant::now();
                 }
