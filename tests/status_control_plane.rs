@@ -67,8 +67,10 @@ fn is_ready(object: &Value) -> bool {
 }
 
 fn wait_until_healthy(plane: &ControlPlane) {
+    // The agent takes its taint away a moment after it is Ready.
+    let tainted = |node: &Value| node["spec"]["taints"].to_string().contains("agent-not-ready");
     plane.wait_for("nodes Ready", SOON, NODES, |list| {
-        items(list).iter().all(is_ready)
+        items(list).iter().all(|node| is_ready(node) && !tainted(node))
     });
     plane.wait_for("CoreDNS and agents Ready", SOON, KUBE_SYSTEM, |list| {
         let wanted = |pod: &&Value| {
