@@ -66,34 +66,6 @@ fn scenario_27_a_node_that_joins_is_gated_too() {
     at_rest(&story, "1.20.0");
 }
 
-/// A node is lost before its turn, and another is taken away for good: the others go on, the lost one is replaced when it
-/// is back.
-#[test]
-fn nodes_that_are_lost_and_taken_away_in_the_middle_hold_up_nobody() {
-    let Some(story) = impatient(6, "1.19.6", 3) else {
-        return;
-    };
-    new_agents_are_slow(&story, Duration::from_secs(2));
-    let arguments = [&["--to", "1.20", "--max-parallel", "2"], &QUICK[..]].concat();
-    let running = story.start(&story.upgrading(&arguments));
-    until_deleted(&story, 3);
-    let (lost, gone) = (node_name(5, 6), node_name(4, 6));
-    story.kubelet.remove_node(&gone);
-    lose(&story, &lost);
-    until("the others are done", SOON * 6, || {
-        agents(&story)
-            .iter()
-            .filter(|(node, agent)| **node != lost && agent.ready && agent.version == "v1.20.0")
-            .count()
-            == 4
-    });
-    assert_eq!(agents(&story)[&lost].version, "v1.19.6");
-    story.kubelet.set(&lost, Behaviour::Healthy);
-    Ran::end(running).expect(0, &["DONE"]);
-    all_run(&story, 5, "1.20.0");
-    at_rest(&story, "1.20.0");
-}
-
 /// Agents that need long are not bad ones: their own start-up budget counts.
 #[test]
 fn agents_that_need_long_are_waited_for() {
