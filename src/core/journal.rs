@@ -74,6 +74,8 @@ pub struct Before {
     pub crds: Vec<String>,
     /// Nodes that bore the CNI's start-up taint.
     pub tainted: Vec<String>,
+    /// Since when agents that started have read what stood in their configuration, where that is known.
+    pub configured: Option<Timestamp>,
 }
 
 /// How fast agents are replaced, node by node.
@@ -115,9 +117,10 @@ pub struct Replaces {
     /// Nodes whose agents were replaced and found good, and canaries that have held, on this way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub done: Vec<String>,
-    /// Nodes that were done on the way there, once it is the way back.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub touched: Vec<String>,
+    /// When the agents' configuration of the way there was written, as the first look at the rollout has it: agents
+    /// that started since have read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured: Option<Timestamp>,
     /// Why it is being taken back, where it is: the finding's slug and message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<(String, String)>,
@@ -181,6 +184,17 @@ pub struct Record {
     pub health: BTreeMap<i64, String>,
     /// Who made each revision, `user@host`.
     pub by: BTreeMap<i64, String>,
+    /// The last change that was taken back, where it wrote to the agents' configuration.
+    pub restored: Option<Restored>,
+}
+
+/// A configuration that was written anew and says what it said before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// When it was written, as the API server has it.
+    pub written: Timestamp,
+    /// Since when agents that started have read the same.
+    pub since: Timestamp,
 }
 
 /// The journal: at most one change is under way, whatever the CNI.

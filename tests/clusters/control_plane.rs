@@ -100,13 +100,16 @@ impl Drop for Folder {
 }
 
 impl ControlPlane {
-    /// Starts one, in seconds. Ports are free when chosen; if another program takes one first, others are tried.
+    /// Starts one, in seconds. Ports are free when chosen; if another program takes one first, others are tried, and
+    /// once more where a program gives up, as the API server does on a machine that is too busy.
     pub fn start(options: Options) -> Result<ControlPlane, String> {
         let programs = assets()?;
         let mut last = String::new();
         for _ in 0..3 {
             match ControlPlane::attempt(&programs, options.clone()) {
-                Err(reason) if reason.contains("address already in use") => last = reason,
+                Err(reason) if reason.contains("address already in use") || reason.contains(" ended (") => {
+                    last = reason;
+                }
                 other => return other,
             }
         }
@@ -145,6 +148,11 @@ impl ControlPlane {
                 "--log-level=warn".to_owned(),
             ],
         )?;
+        // The API server gives etcd twenty seconds, and tries again too rarely to meet one that comes up late.
+        plane.wait_until_ready("etcd", |_| async {
+            let there = tokio::net::TcpStream::connect(("127.0.0.1", etcd)).await;
+            there.map(drop).map_err(|e| e.to_string())
+        })?;
         plane.run(programs, "kube-apiserver", &plane.apiserver_arguments(&client))?;
         plane.wait_until_ready("API server", |client| async move {
             let request = http::Request::get("/readyz")
@@ -356,7 +364,7 @@ impl ControlPlane {
                 return Err(ended);
             }
             if Instant::now() > end {
-                return Err(format!("not ready within a minute: {what}: {reason}"));
+                return Err(format!("not ready within three minutes: {what}: {reason}"));
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -4,7 +4,7 @@ use kubectl_byocni::core::{
     capture::{Capture, Pod, file},
     cni,
     facts::{Asked, Facts},
-    rollout::{Candidate, Seen, Settings, schedule},
+    rollout::{Candidate, Seen, Settings, Stale, schedule},
 };
 use serde_json::{Value, json};
 
@@ -45,7 +45,8 @@ fn seen(capture: &Capture, more: &[Pod], older_than: Option<&str>) -> Seen {
     let asked = Asked::default();
     let facts = Facts::of(capture, &asked);
     let older_than = older_than.map(|t| t.parse().expect("a time"));
-    Seen::of(&facts, &sets(), more, older_than)
+    let stale = older_than.map(|before| Stale { from: None, before });
+    Seen::of(&facts, &sets(), more, stale)
 }
 
 #[test]

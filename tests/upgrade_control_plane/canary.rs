@@ -60,14 +60,8 @@ fn fails_at_the_canary(behaviour: &Behaviour, more: &[&str], words: &[&str], hel
     assert_eq!(log.most, 1, "of {} events", log.events);
     all_run(&story, 10, "1.19.6");
     at_rest(&story, "1.19.6");
-    // The configuration was another in between: that may be told of agents that never read it.
-    let status = story.status();
-    assert_eq!(
-        (status.verdict(), status.findings(&["error"])),
-        ("healthy", vec![]),
-        "{}",
-        status.table
-    );
+    // The configuration was another in between, which agents that were left alone never read.
+    story.status().expect("healthy", 0, &[]);
     // The one that failed is known as such, and nobody goes back to it.
     let rows = history(&story);
     let good = rows.last().expect("a row");

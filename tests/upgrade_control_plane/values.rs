@@ -2,7 +2,9 @@
 
 use crate::{
     clusters::{Behaviour, Which},
-    running::{QUICK, agents, all_run, at_rest, cilium, deleted, moved, proxies, turned_back, until},
+    running::{
+        QUICK, agents, all_run, at_rest, cilium, deleted, moved, operation, proxies, turned_back, until,
+    },
     story::{Ran, SOON},
     watched::Watch,
 };
@@ -86,4 +88,45 @@ fn scenario_46_other_values_that_fail_are_taken_back() {
     at_rest(&story, "1.20.0");
     let map = story.plane.get(MAP).expect("the configuration");
     assert_ne!(map["data"]["debug"], "true");
+    // The canary was started again, too: nobody runs what was taken back.
+    story.status().expect("healthy", 0, &[]);
+}
+
+/// Acceptance scenario 46, failing in the waves: agents that came up with the new values are started again, the others
+/// are left alone.
+#[test]
+fn scenario_46_other_values_that_fail_late_are_taken_back() {
+    let Some(story) = cilium(6, "1.20.0", 3) else {
+        return;
+    };
+    let before = agents(&story);
+    let set = [
+        "upgrade",
+        "--set",
+        "debug.enabled=true",
+        "--yes",
+        "--timeout",
+        "60s",
+    ];
+    let running = story.start(&[&set[..], &QUICK[..]].concat());
+    until("three nodes are done", SOON * 6, || {
+        operation(&story).is_some_and(|operation| {
+            let done = operation["replaces"]["done"].as_array();
+            done.is_some_and(|done| done.len() >= 3)
+        })
+    });
+    story.kubelet.set_everywhere(Which::Agent, Behaviour::ImagePull);
+    let there = agents(&story);
+    until("it turns back", SOON * 6, || turned_back(&story));
+    story.kubelet.set_everywhere(Which::Agent, Behaviour::Healthy);
+    Ran::end(running).expect(6, &["ROLLED BACK"]);
+    let (touched, after) = (moved(&before, &there), agents(&story));
+    assert!(touched.len() >= 3, "{touched:?}");
+    assert!(touched.is_subset(&moved(&there, &after)), "{there:#?} {after:#?}");
+    assert!(moved(&before, &after).len() < 6, "{after:#?}");
+    all_run(&story, 6, "1.20.0");
+    at_rest(&story, "1.20.0");
+    let map = story.plane.get(MAP).expect("the configuration");
+    assert_ne!(map["data"]["debug"], "true");
+    story.status().expect("healthy", 0, &[]);
 }

@@ -33,20 +33,20 @@ fn drift(facts: &Facts<'_>) -> Vec<Finding> {
     let Some(main) = &facts.detection.main else {
         return vec![];
     };
-    let (Some(name), Some(workload)) = (main.cni.config_map, main.workload) else {
+    let Some(workload) = main.workload else {
         return vec![];
     };
     let namespace = workload.meta.namespace.as_str();
-    let Some(config) = facts.capture.config_map(namespace, name) else {
+    let Some(config) = facts.configured() else {
         return vec![];
     };
-    let newest = config
-        .meta
-        .managed_fields
-        .iter()
-        .filter_map(|f| Some((f.time?, f.manager.line(40))))
-        .max();
-    let Some((changed, by)) = newest.or_else(|| revision_time(facts)) else {
+    let name = config.meta.name.as_str();
+    let written = config
+        .written
+        .zip(config.since)
+        .map(|(w, since)| (w, since, config.by));
+    let by_release = || revision_time(facts).map(|(time, by)| (time, time, by));
+    let Some((changed, since, by)) = written.or_else(by_release) else {
         return vec![];
     };
     let stale: Vec<&str> = facts
@@ -54,7 +54,7 @@ fn drift(facts: &Facts<'_>) -> Vec<Finding> {
         .iter()
         .filter(|a| {
             a.started
-                .is_some_and(|started| changed.duration_since(started) > SLACK)
+                .is_some_and(|started| since.duration_since(started) > SLACK)
         })
         .map(|a| a.node)
         .collect();

@@ -3,6 +3,7 @@
 
 pub mod agents;
 pub mod cidr;
+pub mod configured;
 pub mod detection;
 pub mod dns;
 pub mod nodes;

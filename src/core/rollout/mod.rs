@@ -18,7 +18,7 @@ use super::gate::{Phase, Waiting};
 pub use failure::{Failure, Kind};
 pub use machine::Rollout;
 pub use schedule::{Candidate, Schedule, schedule};
-pub use seen::{NodeSeen, OperatorSeen, PodSeen, Seen};
+pub use seen::{NodeSeen, OperatorSeen, PodSeen, Seen, Stale};
 
 /// How a rollout goes about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

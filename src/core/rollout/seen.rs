@@ -190,14 +190,13 @@ pub struct Seen {
 
 impl Seen {
     /// Reads the facts. `daemon_sets` are those that are rolled, by namespace and name: the agents', and those that
-    /// run beside them; `more` are pods of theirs that the capture does not have in full. `older_than` makes pods of
-    /// the newest template outdated too where they were made before, those of the operator as well: what they have
-    /// read since then is not what stands in their configuration.
+    /// run beside them; `more` are pods of theirs that the capture does not have in full. Pods of the newest template
+    /// are outdated too where they are `stale`, those of the operator as well.
     pub fn of(
         facts: &Facts<'_>,
         daemon_sets: &[(String, String)],
         more: &[Pod],
-        older_than: Option<Timestamp>,
+        stale: Option<Stale>,
     ) -> Seen {
         let mut seen = Seen {
             unread: unread(facts),
@@ -217,7 +216,7 @@ impl Seen {
                 let why = "its controller has not seen the newest template yet";
                 seen.unsettled.push((subject, why.into()));
             }
-            let set = Set::of(workload, facts, more, older_than);
+            let set = Set::of(workload, facts, more, stale);
             if let Some(generation) = set.newest.generation() {
                 seen.templates
                     .insert(format!("{namespace}/{name}"), generation.into());
@@ -245,7 +244,7 @@ impl Seen {
         });
         seen.nodes = of.collect();
         let operators = facts.detection.operators.iter().filter(|w| w.desired() > 0);
-        seen.operators = operators.map(|w| operator(facts, w, older_than)).collect();
+        seen.operators = operators.map(|w| operator(facts, w, stale)).collect();
         seen
     }
 
@@ -272,17 +271,12 @@ struct Set<'s> {
     workload: &'s Workload,
     newest: Newest<'s>,
     by_node: BTreeMap<&'s str, &'s Pod>,
-    older_than: Option<Timestamp>,
+    stale: Option<Stale>,
     taken_at: Timestamp,
 }
 
 impl<'s> Set<'s> {
-    fn of(
-        workload: &'s Workload,
-        facts: &Facts<'s>,
-        more: &'s [Pod],
-        older_than: Option<Timestamp>,
-    ) -> Set<'s> {
+    fn of(workload: &'s Workload, facts: &Facts<'s>, more: &'s [Pod], stale: Option<Stale>) -> Set<'s> {
         let own =
             |pod: &&Pod| pod.meta.namespace == workload.meta.namespace && workload.selects(&pod.meta.labels);
         let all = || facts.capture.pods.iter().chain(more).filter(own);
@@ -304,7 +298,7 @@ impl<'s> Set<'s> {
             workload,
             newest: Newest::of(workload, all()),
             by_node,
-            older_than,
+            stale,
             taken_at: facts.taken_at(),
         }
     }
@@ -335,7 +329,7 @@ impl<'s> Set<'s> {
             namespace: namespace.to_string(),
             name: pod.meta.name.to_string(),
             uid: pod.meta.uid.to_string(),
-            outdated: self.newest.outdates(pod) || older(pod, self.older_than),
+            outdated: self.newest.outdates(pod) || self.stale.is_some_and(|stale| stale.holds(pod)),
             terminating: pod.meta.deletion_timestamp.is_some(),
             restarts: statuses.chain(inits).map(|c| c.restart_count).sum(),
             state: state_of(pod, self.taken_at, SignedDuration::MAX),
@@ -343,15 +337,26 @@ impl<'s> Set<'s> {
     }
 }
 
-/// Whether a pod was made before that time; the API server writes whole seconds.
-fn older(pod: &Pod, than: Option<Timestamp>) -> bool {
-    match (pod.meta.creation_timestamp, than) {
-        (Some(made), Some(than)) => made.as_second() < than.as_second(),
-        _ => false,
+/// Pods that were made in this span have read at their start what is not in their configuration any more. The API server
+/// writes whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale {
+    /// When what they have read was written: those that are older never read it. None where all that is older is stale.
+    pub from: Option<Timestamp>,
+    /// When what counts was written.
+    pub before: Timestamp,
+}
+
+impl Stale {
+    fn holds(self, pod: &Pod) -> bool {
+        let Some(made) = pod.meta.creation_timestamp.map(Timestamp::as_second) else {
+            return false;
+        };
+        made < self.before.as_second() && self.from.is_none_or(|from| made >= from.as_second())
     }
 }
 
-fn operator(facts: &Facts<'_>, workload: &Workload, older_than: Option<Timestamp>) -> OperatorSeen {
+fn operator(facts: &Facts<'_>, workload: &Workload, stale: Option<Stale>) -> OperatorSeen {
     let own = |pod: &&Pod| {
         pod.meta.namespace == workload.meta.namespace
             && workload.selects(&pod.meta.labels)
@@ -371,7 +376,7 @@ fn operator(facts: &Facts<'_>, workload: &Workload, older_than: Option<Timestamp
     for pod in pods {
         let homeless = pod.spec.node_name.is_empty();
         seen.whole &= homeless || pod.ready();
-        if older(pod, older_than) && !homeless && !pod.meta.uid.is_empty() {
+        if stale.is_some_and(|stale| stale.holds(pod)) && !homeless && !pod.meta.uid.is_empty() {
             seen.old.push(PodRef {
                 namespace: pod.meta.namespace.to_string(),
                 name: pod.meta.name.to_string(),

@@ -1,6 +1,6 @@
 //! What is remembered of one node, and what follows from a look at it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{MARGIN, NodeSeen, PodRef, Settings};
@@ -12,6 +12,9 @@ pub(super) const CRASHES: i64 = 3;
 /// How long a new agent's image must have been out of reach to be called bad: a registry that limits its rate asks for
 /// less.
 pub(super) const PULLS: Duration = Duration::from_secs(90);
+
+/// How often other new pods of a node begin its wait anew: its own, and those that somebody deletes.
+const REPLACED: usize = 4;
 
 /// One node's memory.
 #[derive(Debug, Default)]
@@ -28,6 +31,10 @@ pub(super) struct Track {
     pub was_good: bool,
     /// Since when its new agent is waited for.
     pub coming: Option<Duration>,
+    /// Its kubelet was away at the last look at a new agent.
+    pub cut_off: bool,
+    /// The new pods that are waited for, and how often others came in their place.
+    pub awaited: (BTreeSet<String>, usize),
     /// Since when a new pod's image cannot be pulled.
     pub pulls: Option<Duration>,
     /// Since when it is down with its old agent.
@@ -127,6 +134,9 @@ impl Track {
         rolls: bool,
         now: Duration,
     ) -> Verdict {
+        if self.begins_anew(node) {
+            self.coming = Some(now);
+        }
         let waited = now.saturating_sub(*self.coming.get_or_insert(now));
         let of_new = || node.pods.iter().filter(|p| !p.outdated);
         let pulls = of_new().any(|p| matches!(p.state, AgentState::ImagePull { .. }));
@@ -161,6 +171,21 @@ impl Track {
             self.apart.get_or_insert(why);
         }
         Verdict::Fine
+    }
+
+    /// Whether a new agent's time begins now: a kubelet that was away has started nothing meanwhile, and a pod that
+    /// somebody else put in its place has all its start before it. One that never lasts is not waited for for ever.
+    fn begins_anew(&mut self, node: &NodeSeen) -> bool {
+        let back = std::mem::replace(&mut self.cut_off, node.ready == Ready::Lost) && !self.cut_off;
+        let there = node.pods.iter().filter(|p| !p.outdated && !p.uid.is_empty());
+        let there: BTreeSet<String> = there.map(|p| p.uid.clone()).collect();
+        let (awaited, times) = &mut self.awaited;
+        let other = there.iter().any(|uid| !awaited.contains(uid));
+        if other {
+            *times += 1;
+            *awaited = there;
+        }
+        back || (other && *times <= REPLACED)
     }
 
     /// Whether its agent is away and takes one of the places: we took it down, or it went down by itself and nobody

@@ -565,6 +565,7 @@ impl Planned {
                 namespace: has_namespace(capture, &self.draft.namespace),
                 crds: crds.collect(),
                 tainted: tainted.map(|n| n.name.to_string()).collect(),
+                configured: facts.configured().and_then(|config| config.since),
             },
         }
     }

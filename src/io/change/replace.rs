@@ -18,13 +18,14 @@ use crate::{
         change::Ended,
         cni::Cni,
         codes::{self, change::CHANGE_INTERRUPTED},
+        facts::configured::Configured,
         finding::Finding,
         gate::{Expectation, Look, Reach},
-        journal::{Pace, Phase},
+        journal::{Pace, Phase, Restored},
         plan::tree,
         revision::{BROKEN, OURS, STRATEGY_ONLY},
     },
-    io::helm::HelmError,
+    io::{cluster, helm::HelmError},
 };
 
 /// The least that the way back has for its gate: `--timeout` was given for what was to come up quickly, and what ran
@@ -63,7 +64,7 @@ pub(super) async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeE
     };
     match go(&job, &mut held, &there, job.operation.phase).await {
         Ok(Came::Through(look)) => {
-            record(&job, &mut held).await;
+            record(&job, &mut held, None).await;
             end(held, Phase::Strategy)
                 .await
                 .map(|lost| lost.unwrap_or(done(&job, look)))
@@ -175,7 +176,7 @@ async fn back(job: &Job<'_>, mut held: Held, because: Finding, from: Phase) -> R
             if let Some(replaces) = &mut operation.replaces {
                 let reason = (because.code.slug.to_string(), because.message.clone());
                 if replaces.back.is_none() {
-                    replaces.touched = std::mem::take(&mut replaces.done);
+                    replaces.done.clear();
                 }
                 replaces.back.get_or_insert(reason);
             }
@@ -209,7 +210,8 @@ async fn back(job: &Job<'_>, mut held: Held, because: Finding, from: Phase) -> R
     };
     match go(job, &mut held, &way, from).await {
         Ok(Came::Through(_)) => {
-            record(job, &mut held).await;
+            let restored = restored(job, &expected).await;
+            record(job, &mut held, restored).await;
             match end(held, Phase::Strategy).await? {
                 Some(lost) => Ok(lost),
                 None => Ok(Ended::Back {
@@ -352,7 +354,7 @@ pub fn still(values: &Value, cni: Option<&'static Cni>) -> Value {
 }
 
 /// Writes down what is known of the revision that stands now.
-async fn record(job: &Job<'_>, held: &mut Held) {
+async fn record(job: &Job<'_>, held: &mut Held, restored: Option<Restored>) {
     job.step(
         "record",
         "write down version and health, remove the rest of the journal, give the lock back",
@@ -360,10 +362,23 @@ async fn record(job: &Job<'_>, held: &mut Held) {
     let operation = &job.operation;
     let newest = at_helm::newest(job).await.ok().flatten();
     let record = held.book.journal.records.entry(key(job)).or_default();
+    record.restored = restored.or(record.restored);
     if let Some(newest) = newest {
         record.health.insert(newest.revision, "healthy".into());
         record.by.insert(newest.revision, operation.by.clone());
     }
+}
+
+/// That the agents' configuration was written anew on the way back and says what it said before: agents that were never
+/// touched run with what stands there.
+async fn restored(job: &Job<'_>, expected: &Expectation) -> Option<Restored> {
+    let since = job.operation.before.configured?;
+    // Without it `status` has a warning too many, and nothing else is lost.
+    let capture = cluster::read(job.connection, job.asked, &|_, _, _| {})
+        .await
+        .ok()?;
+    let written = Configured::of(&capture, expected.cni?, &expected.namespace)?.written?;
+    (written > since).then_some(Restored { written, since })
 }
 
 /// The release's key among the records.

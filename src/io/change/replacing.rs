@@ -195,7 +195,7 @@ impl Planner<'_> {
             pace: by_us.then_some(replacing.pace),
             restart: diff.is_some_and(restarts_by_hand),
             done: vec![],
-            touched: vec![],
+            configured: None,
             back: None,
             then: replacing.then.map(str::to_string),
         })

@@ -23,11 +23,11 @@ use crate::{
         capture::{Capture, Pod},
         change::Event,
         codes::preflight::CHANGE_PAUSED,
-        facts::Facts,
+        facts::{Facts, configured::Configured},
         finding::Finding,
         gate::{self, probe::ProbeSeen},
-        journal::{Pace, Phase},
-        rollout::{self, Candidate, Do, Look, PodRef, Rollout, Seen, Settings},
+        journal::{Pace, Phase, Replaces},
+        rollout::{self, Candidate, Do, Look, PodRef, Rollout, Seen, Settings, Stale},
     },
     io::{
         cluster,
@@ -84,9 +84,8 @@ async fn until_done(
 ) -> Result<Option<Came>, Interrupted> {
     let begun = Instant::now();
     let slipped = |slipped| Interrupted::Slipped(Phase::Rolling, slipped);
-    let replaces = job.operation.replaces.as_ref();
     // What an earlier run of this way has done; a way back begins with nothing.
-    let mut done: BTreeSet<String> = replaces
+    let mut done: BTreeSet<String> = replaces(held)
         .filter(|r| r.back.is_some() == way.back)
         .map(|r| r.done.iter().cloned().collect())
         .unwrap_or_default();
@@ -102,7 +101,17 @@ async fn until_done(
                     Rollout::new(settings, &job.operation.before.broken_nodes, &done)
                 });
                 let facts = sight.facts(job);
-                let seen = sight.seen(&facts, job, way);
+                let written = configured(&facts, way);
+                // Before the first agent that reads it is started.
+                if !way.back && written.is_some() && replaces(held).is_some_and(|r| r.configured.is_none()) {
+                    let noted = held.note(|operation| {
+                        if let Some(replaces) = &mut operation.replaces {
+                            replaces.configured = written;
+                        }
+                    });
+                    noted.await.map_err(slipped)?;
+                }
+                let seen = Seen::of(&facts, &rolled(way), &sight.beside, stale(held, way, written));
                 if seen.pause != paused_by {
                     paused_by.clone_from(&seen.pause);
                     (job.tell)(&Event::Note(match &paused_by {
@@ -197,36 +206,27 @@ impl Sight {
     fn facts<'s>(&'s self, job: &'s Job<'_>) -> Facts<'s> {
         Facts::of(&self.capture, job.asked)
     }
+}
 
-    fn seen(&self, facts: &Facts<'_>, job: &Job<'_>, way: &Way<'_>) -> Seen {
-        let replaces = job.operation.replaces.as_ref();
-        let restart = replaces.is_some_and(|r| r.restart);
-        // Where the template stays the same, what was started before the configuration was written has not read it.
-        let older_than = restart.then(|| configured(facts, way)).flatten();
-        let mut seen = Seen::of(facts, &rolled(way), &self.beside, older_than);
-        if restart && way.back {
-            // The others never read what is being taken back.
-            let touched: BTreeSet<&str> = replaces
-                .into_iter()
-                .flat_map(|r| r.touched.iter().map(String::as_str))
-                .collect();
-            for node in seen
-                .nodes
-                .iter_mut()
-                .filter(|n| !touched.contains(n.name.as_str()))
-            {
-                node.pods.iter_mut().for_each(|pod| pod.outdated = false);
-            }
-        }
-        seen
-    }
+/// What the journal says of what is replaced, as it stands now.
+fn replaces(held: &Held) -> Option<&Replaces> {
+    held.book.journal.operation.as_ref()?.replaces.as_ref()
+}
+
+/// Which agents must be started again though their template is the newest: where it stays the same, those that have not
+/// read what the release now says; on the way back only those that have read what is being taken back.
+fn stale(held: &Held, way: &Way<'_>, written: Option<Timestamp>) -> Option<Stale> {
+    let replaces = replaces(held).filter(|r| r.restart)?;
+    let (from, before) = match way.back {
+        false => (None, replaces.configured.or(written)?),
+        true => (Some(replaces.configured?), written?),
+    };
+    Some(Stale { from, before })
 }
 
 /// When the agents' configuration was last written.
 fn configured(facts: &Facts<'_>, way: &Way<'_>) -> Option<Timestamp> {
-    let name = way.expected.cni?.config_map?;
-    let config = facts.capture.config_map(&way.expected.namespace, name)?;
-    config.meta.managed_fields.iter().filter_map(|f| f.time).max()
+    Configured::of(facts.capture, way.expected.cni?, &way.expected.namespace)?.written
 }
 
 /// The DaemonSets that are replaced node by node: those that the chart renders.
