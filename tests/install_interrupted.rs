@@ -3,6 +3,8 @@
 
 #![allow(clippy::print_stderr)]
 
+#[path = "install_interrupted/by_lot.rs"]
+mod by_lot;
 #[path = "clusters/mod.rs"]
 mod clusters;
 #[path = "install_interrupted/faults.rs"]

@@ -20,14 +20,14 @@ use crate::{
         codes::release::RELEASE_MISSING,
         facts::{Asked, Facts},
         finding::{Finding, Subject},
-        journal::{Pace, Record},
+        journal::{self, Pace, Record},
         plan::{Plan, Request, assemble},
         revision::{Recorded, strategy_only},
         rollout,
     },
     io::{
         change::{
-            self, Former, Job, journal,
+            self, Former, Job, journal as book,
             planning::{Live, Planned, Planner, expected},
             trial::Extent,
         },
@@ -142,7 +142,7 @@ impl Standing {
         let Some(from) = deployed.or(revisions.last()) else {
             return Ok(Err(no_release(&facts)));
         };
-        let book = journal::read(&opened.connection)
+        let book = book::read(&opened.connection)
             .await
             .map_err(change::ChangeError::from)?;
         let key = format!("{}/{}", found.1, found.0);
@@ -214,11 +214,26 @@ pub fn cni_of(facts: &Facts<'_>) -> Option<&'static Cni> {
     cni.filter(|cni| cni.installing.is_some())
 }
 
-/// The release's name and namespace.
+/// The release's name and namespace: that of the CNI that was found, else the only one that we installed.
 fn named(facts: &Facts<'_>, namespace: Option<&str>) -> Option<(String, String)> {
-    let release = &facts.release.as_ref()?.release;
-    let right = namespace.is_none_or(|n| n == release.namespace);
-    right.then(|| (release.name.clone(), release.namespace.clone()))
+    let right = |own: &str| namespace.is_none_or(|n| n == own);
+    if let Some(found) = &facts.release {
+        let release = &found.release;
+        return right(&release.namespace).then(|| (release.name.clone(), release.namespace.clone()));
+    }
+    if facts.detection.main.is_some() {
+        return None;
+    }
+    // What came from a manifest, or from a chart of the user's own, is known by no mark but our record.
+    let records = journal::records(facts.capture);
+    let mut ours = records
+        .keys()
+        .filter_map(|key| key.split_once('/'))
+        .filter(|(own, _)| right(own));
+    let (namespace, name) = ours.next()?;
+    ours.next()
+        .is_none()
+        .then(|| (name.to_string(), namespace.to_string()))
 }
 
 /// What is told where the CNI belongs to no release.

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::code::Change;
+use super::{
+    capture::{Capture, file::JOURNAL},
+    code::Change,
+};
 
 /// How far a change has come. Each phase is written down before what it names is begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -195,6 +198,15 @@ pub struct Restored {
     pub written: Timestamp,
     /// Since when agents that started have read the same.
     pub since: Timestamp,
+}
+
+/// The records of a capture, by `namespace/release`; none where they cannot be understood: what nobody can read vouches
+/// for nothing.
+pub fn records(capture: &Capture) -> BTreeMap<String, Record> {
+    let map = capture.config_map("kube-system", JOURNAL);
+    let text = map.and_then(|map| map.get("records"));
+    text.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
 }
 
 /// The journal: at most one change is under way, whatever the CNI.

@@ -17,6 +17,8 @@ HELM3=v3.20.2
 HELM4=v4.3.1
 COREDNS=v1.12.4
 FLANNEL=v0.28.4
+# What upgrades start from. The module proxy has nothing older than 0.28.4, so it is that source under this name.
+FLANNEL_BEFORE=v0.28.3
 # The CNI plugin "flannel" was part of containernetworking/plugins until 1.0.
 FLANNEL_PLUGIN=v0.9.1
 
@@ -117,14 +119,19 @@ flannel() {
         go get -tool "$package@$FLANNEL_PLUGIN"
         compile flannel-cni "$FLANNEL_PLUGIN" "" "$package"
     fi
-    if ! built flanneld "$FLANNEL"; then
-        module flanneld
-        # The version of tencentcloud's "common" that its go.mod names is not in the module proxy; a newer one is.
-        go get -tool "github.com/flannel-io/flannel@$FLANNEL" \
-            github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common@v1.3.103
-        # C, for its udp backend; static, because its image has no libc.
-        CGO_ENABLED=1 compile flanneld "$FLANNEL" '-extldflags "-static"' github.com/flannel-io/flannel
-    fi
+    flanneld flanneld "$FLANNEL"
+    flanneld "flannel/$FLANNEL_BEFORE/flanneld" "$FLANNEL_BEFORE"
+}
+
+# flanneld PROGRAM VERSION
+flanneld() {
+    built "$1" "$2" && return
+    local package=github.com/flannel-io/flannel
+    module flanneld
+    # The version of tencentcloud's "common" that its go.mod names is not in the module proxy; a newer one is.
+    go get -tool "$package@$FLANNEL" github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common@v1.3.103
+    # C, for its udp backend; static, because its image has no libc.
+    CGO_ENABLED=1 compile "$1" "$2" "-X $package/pkg/version.Version=$2 -extldflags \"-static\"" "$package"
 }
 
 # cilium VERSION [REPLACEMENT…]: agent, plugin, tools and operator, into BIN/cilium/VERSION. Its requirements are

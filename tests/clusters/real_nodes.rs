@@ -38,7 +38,7 @@ pub struct RealNodesOptions<'a> {
     pub nodes: u8,
     /// Whether nodes get a podCIDR (kubeadm) or not (AKS BYOCNI).
     pub node_cidrs: bool,
-    /// More images: `flannel`, `cilium-v1.19.6`, `cilium-v1.20.0`.
+    /// More images: `flannel`, `flannel-v0.28.3`, `cilium-v1.19.6`, `cilium-v1.20.0`, `traffic`.
     pub images: &'a [&'a str],
     /// `helm3` or `helm4`.
     pub helm: &'static str,
@@ -97,9 +97,12 @@ pub fn prerequisites(images: &[&str]) -> Result<(), String> {
         .map(|name| built.join(name))
         .collect();
     for image in images {
-        wanted.push(match image.strip_prefix("cilium-") {
-            Some(version) => built.join("cilium").join(version).join("cilium-operator-generic"),
-            None => built.join("flanneld"),
+        wanted.push(match image.split_once('-') {
+            Some(("cilium", version)) => built.join("cilium").join(version).join("cilium-operator-generic"),
+            Some((flannel, version)) => built.join(flannel).join(version).join("flanneld"),
+            None if *image == "flannel" => built.join("flanneld"),
+            // Made of a file of this repository.
+            None => continue,
         });
     }
     match wanted.iter().find(|program| !program.is_file()) {

@@ -262,12 +262,15 @@ impl Stage {
                 .to_owned()
         };
         let items = list["items"].as_array().cloned().unwrap_or_default();
-        let mut all: Vec<String> = items
+        let mut all: Vec<(u32, String)> = items
             .iter()
-            .map(|item| format!("{} {}", label(item, "version"), label(item, "status")))
+            .map(|item| {
+                let (version, status) = (label(item, "version"), label(item, "status"));
+                (version.parse().unwrap_or(0), format!("{version} {status}"))
+            })
             .collect();
         all.sort();
-        all
+        all.into_iter().map(|(_, told)| told).collect()
     }
 
     /// Where the journal says that the change stands.

@@ -19,11 +19,11 @@ use crate::{
     stage::{AGENTS, LEASE, LONG, MINUTE, NAMESPACED, Stage, until},
 };
 
-const OLD: &str = "1.19.6";
-const NEW: &str = "1.20.0";
+pub const OLD: &str = "1.19.6";
+pub const NEW: &str = "1.20.0";
 
 /// A cluster with Cilium 1.19.6, by plain helm: it is nobody's first installation by us.
-fn stage(helm: u8) -> Option<Stage> {
+pub fn stage(helm: u8) -> Option<Stage> {
     let stage = Stage::set(helm)?;
     let chart = stage.chart(&format!("cilium-{OLD}.tgz"));
     let told = stage.helm(&[
@@ -41,7 +41,7 @@ fn stage(helm: u8) -> Option<Stage> {
 }
 
 /// How many agents are Ready, by version.
-fn versions(stage: &Stage) -> BTreeMap<String, usize> {
+pub fn versions(stage: &Stage) -> BTreeMap<String, usize> {
     let list = stage
         .plane
         .get(&format!("{NAMESPACED}/pods?labelSelector=k8s-app%3Dcilium"));
@@ -58,12 +58,12 @@ fn versions(stage: &Stage) -> BTreeMap<String, usize> {
     all
 }
 
-fn upgrade<'a>(charts: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub fn upgrade<'a>(charts: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let base = ["upgrade", "--version", NEW, "--repo", charts, "--yes"];
     [&base[..], more].concat()
 }
 
-fn all_run(stage: &Stage, version: &str) {
+pub fn all_run(stage: &Stage, version: &str) {
     stage.assert_whole();
     assert_eq!(versions(stage), BTreeMap::from([(version.into(), 3)]));
     let agents = stage.plane.get(AGENTS).expect("the agents");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     clusters::{Behaviour, Which},
     running::revisions,
-    story::{Story, items, named},
+    story::{Story, named},
 };
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -134,25 +134,39 @@ spec:
       volumes: [{name: conf, hostPath: {path: /etc/cni/net.d}}, {name: bin, hostPath: {path: /opt/cni/bin}}]
 ";
 
-/// A wrapped manifest has no versions to go to: that is said, and nothing is written.
+/// A wrapped manifest has no versions to choose from: it goes to another form of itself, and back to the one before.
 #[test]
-fn a_wrapped_manifest_is_not_upgraded() {
+fn a_wrapped_manifest_goes_there_and_back() {
     let Some(story) = Story::kubeadm(2, 3) else { return };
-    let file = story.plane.dir().join("small.yaml");
-    std::fs::write(&file, MANIFEST).expect("the manifest");
-    let file = file.to_string_lossy().into_owned();
+    let file = |name: &str, text: &str| {
+        let file = story.plane.dir().join(name);
+        std::fs::write(&file, text).expect("the manifest");
+        file.to_string_lossy().into_owned()
+    };
+    let old = file("small.yaml", MANIFEST);
+    let new = file("small-new.yaml", &MANIFEST.replace(":1.2.3", ":1.2.4"));
     story
-        .run(&["install", "--manifest", &file, "--yes"])
+        .run(&["install", "--manifest", &old, "--yes"])
         .expect(0, &["DONE"]);
+    all_are(&story, "kube-system", "small-cni-", 2, ":1.2.3");
     let writes = story.writes();
-    let ran = story.run(&["upgrade", "--yes"]);
-    assert_ne!(ran.exit, 0, "{}", ran.said());
-    let ran = story.run(&["rollback", "--yes"]);
-    assert_eq!(ran.exit, 4, "{}", ran.said());
+    story
+        .run(&["upgrade", "--yes"])
+        .expect(2, &["installed from a manifest", "upgrade --manifest FILE"]);
+    story
+        .run(&["rollback", "--yes"])
+        .expect(4, &["no earlier revision"]);
+    story
+        .run(&["upgrade", "--manifest", &old, "--yes"])
+        .expect(0, &["NOTHING TO DO"]);
     assert_eq!(story.writes()[writes.len()..], [] as [String; 0]);
-    let pods = story
-        .plane
-        .get("/api/v1/namespaces/kube-system/pods")
-        .expect("pods");
-    assert_eq!(named(&pods, "small-cni-").count(), 2, "{:#?}", items(&pods).len());
+
+    story
+        .run(&["upgrade", "--manifest", &new, "--yes", "--settle", "3s"])
+        .expect(0, &["DONE"]);
+    all_are(&story, "kube-system", "small-cni-", 2, ":1.2.4");
+    story
+        .run(&["rollback", "--yes", "--settle", "3s"])
+        .expect(0, &["DONE"]);
+    all_are(&story, "kube-system", "small-cni-", 2, ":1.2.3");
 }

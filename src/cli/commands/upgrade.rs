@@ -35,7 +35,7 @@ use crate::{
     io::{
         capture_file,
         change::planning::{Live, Origin, Planned, Planner, Replacing, render},
-        charts::{ChartSource, Charts},
+        charts::{ChartSource, Charts, is_wrapped, read_manifest},
         connection::parse_duration,
         helm::{Environment, Helm, HelmError},
         recorded::Kept,
@@ -80,6 +80,9 @@ pub struct Args {
     /// Where the chart is looked for: a URL, oci://…, or a folder of charts [default: the project's own repository]
     #[arg(long, value_name = "REPO", conflicts_with = "chart")]
     repo: Option<String>,
+    /// The manifest in its new form, where the CNI was installed from one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "version", "chart", "repo", "values", "set", "set_string", "set_json", "from"])]
+    manifest: Option<String>,
     #[command(flatten)]
     pacing: Pacing,
     /// Only show the plan; `server` also lets the API server try every object without keeping it
@@ -278,6 +281,9 @@ impl Means<'_> {
         capture: &Capture,
     ) -> Result<Result<Walk, Finding>, Failure> {
         let args = self.args;
+        if let Some(named) = &args.manifest {
+            return self.manifest(named, kept, cni).map(Ok);
+        }
         let facts = Facts::of(capture, self.asked);
         let current = &kept.recorded.chart.version;
         let goal = match (&args.to, &args.version) {
@@ -292,10 +298,16 @@ impl Means<'_> {
             (None, _) if alone => None,
             (None, Some(installing)) => Some(ChartSource::of(installing, args.repo.as_deref())?),
             (None, None) => {
-                return Err(Failure::usage(
-                    "where the chart of this CNI comes from is not known",
-                    "kubectl byocni upgrade --chart PATH|URL|oci://…",
-                ));
+                return Err(match is_wrapped(current) {
+                    true => Failure::usage(
+                        "this CNI was installed from a manifest, which has no versions to choose from",
+                        "kubectl byocni upgrade --manifest FILE, with the manifest in its new form",
+                    ),
+                    false => Failure::usage(
+                        "where the chart of this CNI comes from is not known",
+                        "kubectl byocni upgrade --chart PATH|URL|oci://…",
+                    ),
+                });
             }
         };
         let (mut hops, mut offered) = (vec![], vec![]);
@@ -327,6 +339,40 @@ impl Means<'_> {
             hops.push((hop, Origin::Recorded(Box::new(kept.chart.clone()))));
         }
         Ok(Ok(Walk { cni, hops, offered }))
+    }
+
+    /// From one form of a manifest to another: its version follows from its text.
+    fn manifest(&self, named: &str, kept: &Kept, cni: Option<&'static Cni>) -> Result<Walk, Failure> {
+        let standing = &kept.recorded.chart;
+        if !is_wrapped(&standing.version) {
+            return Err(Failure::usage(
+                format!(
+                    "the release is of the chart {} {}, not of a manifest",
+                    standing.name, standing.version
+                ),
+                "kubectl byocni upgrade --dry-run, without --manifest",
+            ));
+        }
+        let text = read_manifest(named)?;
+        let hop = upgrade::Hop {
+            from: standing.version.clone(),
+            to: self
+                .charts
+                .wrap_manifest(&standing.name, named, &text)?
+                .chart
+                .version,
+            why: "the manifest as it is now".into(),
+        };
+        let origin = Origin::Manifest {
+            name: standing.name.clone(),
+            source: named.to_string(),
+            text,
+        };
+        Ok(Walk {
+            cni,
+            hops: vec![(hop, origin)],
+            offered: vec![],
+        })
     }
 
     /// A plan of each hop, each from what the one before would leave.

@@ -1,15 +1,13 @@
 //! When the agents' configuration was written, and since when agents that started have read what it says: after a change
 //! that was taken back it is written anew and says what it said before.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::Facts;
 use crate::core::{
-    capture::{Capture, Meta, file::JOURNAL},
+    capture::{Capture, Meta},
     cni::Cni,
-    journal::Record,
+    journal,
 };
 
 /// The ConfigMap that agents read at their start.
@@ -51,9 +49,7 @@ impl Facts<'_> {
 
 /// Where what was written then is what a change that was taken back has left: since when it says the same.
 fn restored(capture: &Capture, written: Timestamp) -> Option<Timestamp> {
-    let text = capture.config_map("kube-system", JOURNAL)?.get("records")?;
-    // A record that cannot be understood vouches for nothing.
-    let records: BTreeMap<String, Record> = serde_json::from_str(text).ok()?;
+    let records = journal::records(capture);
     let all = records.values().filter_map(|record| record.restored);
     all.filter(|restored| restored.written == written)
         .map(|restored| restored.since)

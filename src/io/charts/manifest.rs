@@ -59,6 +59,14 @@ pub fn read_manifest(named: &str) -> Result<String, ChartError> {
     String::from_utf8(bytes).map_err(|_| wrong("it is not text in UTF-8".into(), None))
 }
 
+/// How the version of a wrapped manifest begins.
+const WRAPPED: &str = "0.0.0-sha256-";
+
+/// Whether a chart's version is that of a manifest that we wrapped.
+pub fn is_wrapped(version: &str) -> bool {
+    version.starts_with(WRAPPED)
+}
+
 /// Wraps a manifest's text as a chart's archive. The same text gives the same bytes.
 ///
 /// # Errors
@@ -113,7 +121,7 @@ pub(super) fn wrap(name: &str, source: &str, text: &str) -> Result<Vec<u8>, Char
     let digest = digest_of(text.as_bytes());
     // A version that follows from the text, so that another text is another version. What it installs has a version
     // that nobody has said: there is no appVersion.
-    let version = format!("0.0.0-sha256-{}", &digest["sha256:".len()..][..12]);
+    let version = format!("{WRAPPED}{}", &digest["sha256:".len()..][..12]);
     let chart = json!({
         "apiVersion": "v2", "name": name, "version": version, "type": "application",
         "description": "A manifest, wrapped by kubectl-byocni",

@@ -23,7 +23,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 pub use error::ChartError;
-pub use manifest::read_manifest;
+pub use manifest::{is_wrapped, read_manifest};
 pub use recorded::RecordedChart;
 pub use source::ChartSource;
 pub use values_file::read_values;

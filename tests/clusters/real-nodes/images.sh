@@ -3,7 +3,7 @@
 # them unpacked in a containerd store that nodes link to (see node.sh). Made once; again when a program is newer.
 #
 # usage: images.sh PROGRAMS_DIR IMAGES_DIR NAME...
-#        NAME: pause agnhost coredns kube-proxy flannel cilium-v1.19.6 cilium-v1.20.0
+#        NAME: pause agnhost coredns kube-proxy traffic flannel flannel-v0.28.3 cilium-v1.19.6 cilium-v1.20.0
 # Needs: root, containerd, python3, busybox-static, iptables, ipset, conntrack, gcc; for cilium debootstrap and
 # the CNI plugins of containernetworking-plugins.
 set -euo pipefail
@@ -36,7 +36,8 @@ trap finish EXIT
 # The programs that an image is made of; it is made again when one of them is newer.
 sources() {
     case $1 in
-        pause) echo "$here/pause.c" ;;
+        pause | traffic) echo "$here/$1.c" ;;
+        flannel-v*) echo "$programs/flannel/${1#flannel-}/flanneld" "$programs/flannel-cni" ;;
         flannel) echo "$programs/flanneld" "$programs/flannel-cni" ;;
         cilium-*) echo "$programs/cilium/${1#cilium-}"/cilium-{agent,cni,operator-generic} ;;
         *) echo "$programs/$1" ;;
@@ -157,6 +158,12 @@ pause_image() {
     take registry.k8s.io/pause:3.10 --entrypoint /pause "$work/pause"
 }
 
+traffic_image() {
+    mkdir "$work/traffic"
+    gcc -static -Os -o "$work/traffic/traffic" "$here/traffic.c"
+    take byocni.test/traffic:1 --entrypoint /traffic "$work/traffic"
+}
+
 agnhost_image() {
     busybox_root "$work/agnhost"
     cp "$programs/agnhost" "$work/agnhost/agnhost"
@@ -176,11 +183,13 @@ kube_proxy_image() {
     take registry.k8s.io/kube-proxy:v1.34.4 --entrypoint /usr/sbin/kube-proxy "$work/kube-proxy"
 }
 
+# flannel_image VERSION FLANNELD
 flannel_image() {
+    rm -rf "$work/flannel" "$work/flannel-cni"
     busybox_root "$work/flannel"
     iptables_into "$work/flannel"
-    cp "$programs/flanneld" "$work/flannel/opt/bin/"
-    take ghcr.io/flannel-io/flannel:v0.28.4 --entrypoint /opt/bin/flanneld "$work/flannel"
+    cp "$2" "$work/flannel/opt/bin/"
+    take "ghcr.io/flannel-io/flannel:$1" --entrypoint /opt/bin/flanneld "$work/flannel"
     busybox_root "$work/flannel-cni"
     cp "$programs/flannel-cni" "$work/flannel-cni/flannel"
     take ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel1 "$work/flannel-cni"
@@ -222,7 +231,9 @@ for name in "$@"; do
         [ -e "$source" ] || { echo "no $source: build it with tests/clusters/build.sh" >&2; exit 1; }
     done
     case $name in
-        pause | agnhost | coredns | flannel) "${name}_image" ;;
+        pause | agnhost | coredns | traffic) "${name}_image" ;;
+        flannel) flannel_image v0.28.4 "$programs/flanneld" ;;
+        flannel-v*) flannel_image "${name#flannel-}" "$programs/flannel/${name#flannel-}/flanneld" ;;
         kube-proxy) kube_proxy_image ;;
         cilium-*) cilium_image "${name#cilium-}" ;;
         *) echo "unknown image: $name" >&2; exit 2 ;;
