@@ -66,6 +66,40 @@ fn scenario_27_a_node_that_joins_is_gated_too() {
     at_rest(&story, "1.20.0");
 }
 
+/// `--pause` stops once the canaries are well. While nobody looks a node is lost before its turn, and another is taken away
+/// for good: `resume` replaces the others, and the lost one when it is back.
+#[test]
+fn after_a_pause_nodes_that_were_lost_and_taken_away_hold_up_nobody() {
+    let Some(story) = impatient(6, "1.19.6", 3) else {
+        return;
+    };
+    let ran = story.upgrade(&[&["--to", "1.20", "--pause"], &QUICK[..]].concat());
+    ran.expect(0, &["PAUSED", "kubectl byocni resume"]);
+    let there = agents(&story);
+    let old: Vec<&String> = there
+        .iter()
+        .filter_map(|(node, agent)| (agent.version == "v1.19.6").then_some(node))
+        .collect();
+    // A canary a pool, of two.
+    assert_eq!(old.len(), 4, "{there:#?}");
+    let (lost, gone) = (old[3], old[2]);
+    story.kubelet.remove_node(gone);
+    lose(&story, lost);
+    let running = story.start(&["resume", "--yes"]);
+    until("the others are done", SOON * 6, || {
+        agents(&story)
+            .iter()
+            .filter(|(node, agent)| *node != lost && agent.ready && agent.version == "v1.20.0")
+            .count()
+            == 4
+    });
+    assert_eq!(agents(&story)[lost].version, "v1.19.6");
+    story.kubelet.set(lost, Behaviour::Healthy);
+    Ran::end(running).expect(0, &["DONE"]);
+    all_run(&story, 5, "1.20.0");
+    at_rest(&story, "1.20.0");
+}
+
 /// Agents that need long are not bad ones: their own start-up budget counts.
 #[test]
 fn agents_that_need_long_are_waited_for() {

@@ -60,3 +60,13 @@ fn scenario_25_two_hundred_nodes_and_ten_at_once() {
     let most = upgraded(200, Duration::from_secs(1), &["--max-parallel", "10"], 3);
     assert!(most.is_none_or(|most| (2..=10).contains(&most)), "{most:?}");
 }
+
+/// Acceptance scenario 25 with five hundred, for people who ask for figures: it shows nothing more, and takes minutes.
+#[test]
+fn scenario_25_five_hundred_nodes_and_ten_at_once() {
+    if std::env::var_os("BYOCNI_TEST_FIGURES").is_none() {
+        return;
+    }
+    let most = upgraded(500, Duration::from_secs(1), &[], 4);
+    assert!(most.is_none_or(|most| (2..=10).contains(&most)), "{most:?}");
+}
