@@ -54,10 +54,8 @@ fn run(arguments: &[String]) -> std::process::Output {
 /// The plugin's arguments in a command, placeholders replaced, redirections left out.
 fn arguments(command: &str) -> Option<Vec<String>> {
     let all = words(command);
-    let at = match all.iter().position(|w| !w.contains('=')) {
-        Some(at) => at,
-        None => return None,
-    };
+    // Variables may stand before a command.
+    let at = all.iter().position(|w| !w.contains('='))?;
     let rest = &all[at..];
     let ours = match rest {
         [kubectl, byocni, rest @ ..] if kubectl == "kubectl" && byocni == "byocni" => rest,

@@ -75,7 +75,7 @@ fn every_link_leads_somewhere() {
     );
 }
 
-/// Who looks for a finding by what they see finds it: every code stands on the page once, under its own name.
+/// Who looks for a finding by what they see finds it: every code stands on the page once, under its own name and title.
 #[test]
 fn every_code_is_on_the_page_for_troubleshooting() {
     let all = documents();
@@ -84,11 +84,12 @@ fn every_code_is_on_the_page_for_troubleshooting() {
     let mut wrong = vec![];
     for code in codes::ALL {
         let link = format!(
-            "[{} {}](codes.md#{}-{})",
+            "| [{} {}](codes.md#{}-{}) | {} |",
             code.id,
             code.slug,
             code.id.to_lowercase(),
-            code.slug
+            code.slug,
+            code.title
         );
         let times = page.matches(&link).count();
         if times != 1 {
