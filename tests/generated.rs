@@ -121,7 +121,11 @@ fn type_of(schema: &Value) -> String {
             .collect(),
         (_, _, one) => vec![one.as_str().unwrap_or("anything").to_string()],
     };
-    words.join(", ")
+    let text = words.join(", ");
+    match schema["format"].as_str() {
+        Some("date-time") => text.replace("string", "time (RFC 3339)"),
+        _ => text,
+    }
 }
 
 /// The rows of a schema's table: the path, the type, the meaning.
