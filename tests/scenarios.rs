@@ -5,6 +5,8 @@
 mod harness;
 #[path = "scenarios/mutation.rs"]
 mod mutation;
+#[path = "docs/schema.rs"]
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -216,6 +218,12 @@ fn forbidden(c: char) -> bool {
         | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// What docs/schema says of `status -o json`.
+fn status_schema() -> Value {
+    let text = include_str!("../docs/schema/clusterstatus.schema.json");
+    serde_json::from_str(text).expect("JSON")
+}
+
 /// Renders in every format and at every width; what comes out is sound.
 fn render_everything(name: &str, report: &Report) {
     for entry in &render::ALL {
@@ -235,6 +243,8 @@ fn render_everything(name: &str, report: &Report) {
                         Some(report.findings.len()),
                         "{place}"
                     );
+                    let complaints = schema::complaints(&status_schema(), &value);
+                    assert!(complaints.is_empty(), "{place}: {complaints:?}");
                 }
                 Format::Yaml => {
                     kubectl_byocni::yaml::documents::<Value>(&text).expect(&place);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     core::{
-        capture::Capture,
+        capture::{Capture, Source},
         change::{Ended, Event},
         cni::Cni,
         codes::release::RELEASE_MISSING,
@@ -126,7 +126,7 @@ impl Standing {
     ) -> Result<Result<Standing, Finding>, Failure> {
         let facts = Facts::of(&opened.capture, asked);
         let Some(found) = named(&facts, namespace) else {
-            return Ok(Err(no_release(&facts)));
+            return Ok(Err(no_release(&facts)?));
         };
         let target = Target {
             namespace: found.1.clone(),
@@ -140,7 +140,7 @@ impl Standing {
         })?;
         let deployed = revisions.iter().rev().find(|r| r.status == "deployed");
         let Some(from) = deployed.or(revisions.last()) else {
-            return Ok(Err(no_release(&facts)));
+            return Ok(Err(no_release(&facts)?));
         };
         let book = book::read(&opened.connection)
             .await
@@ -237,7 +237,24 @@ fn named(facts: &Facts<'_>, namespace: Option<&str>) -> Option<(String, String)>
 }
 
 /// What is told where the CNI belongs to no release.
-pub fn no_release(facts: &Facts<'_>) -> Finding {
+///
+/// # Errors
+/// Where that is not known: what a CNI and its release are found by was not read.
+pub fn no_release(facts: &Facts<'_>) -> Result<Finding, Failure> {
+    let missing: Vec<String> = [Source::DaemonSets, Source::Deployments]
+        .into_iter()
+        .filter_map(|source| facts.capture.state(source).missing(source))
+        .collect();
+    if !missing.is_empty() {
+        return Err(Failure {
+            message: format!(
+                "cannot tell which CNI is here, nor its release, for want of {}",
+                missing.join(", ")
+            ),
+            hint: Some("kubectl byocni status shows everything that could not be read".into()),
+            outcome: Outcome::Incomplete,
+        });
+    }
     let (message, fix) = match facts.detection.main.as_ref().map(|main| main.cni) {
         Some(cni) => (
             format!(
@@ -251,7 +268,12 @@ pub fn no_release(facts: &Facts<'_>) -> Finding {
             "kubectl byocni install cilium --dry-run".to_string(),
         ),
     };
-    Finding::new(&RELEASE_MISSING, vec![Subject::cluster()], message, fix)
+    Ok(Finding::new(
+        &RELEASE_MISSING,
+        vec![Subject::cluster()],
+        message,
+        fix,
+    ))
 }
 
 /// Says that nothing was done and why, in the asked format.

@@ -202,3 +202,13 @@ fn hostile_text_reaches_no_terminal() {
         ended.stdout.len()
     );
 }
+
+/// A file that does not hold what a CNI is found by says nothing of one: no change is planned from it, and none is
+/// said to be impossible.
+#[test]
+fn an_upgrade_of_what_was_not_read() {
+    let nodes =
+        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Node, metadata: {name: node-1}}\n";
+    let run = byocni("upgrade --to 1.20 --dry-run=client --from nodes.yaml").file("nodes.yaml", nodes);
+    shot!("upgrade_unread", run.env("PATH", "/nowhere").end());
+}

@@ -77,10 +77,10 @@ fn plans_as_they_are_read() {
         let expected = if name.contains("flannel") { 4 } else { 0 };
         assert_eq!(ended.code, Some(expected), "{}", ended.said());
         if name == "plan_cilium_80" {
-            let readme = include_str!("../../README.md");
+            let guide = include_str!("../../docs/aks.md");
             assert!(
-                readme.contains(ended.stdout.trim_end()),
-                "README.md shows another plan than this: {}",
+                guide.contains(ended.stdout.trim_end()),
+                "docs/aks.md shows another plan than this: {}",
                 ended.stdout
             );
         }

@@ -3,6 +3,9 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+#[path = "../docs/schema.rs"]
+mod schema;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -34,6 +37,25 @@ pub fn run(kubeconfig: &Path, arguments: &[&str]) -> Output {
         .expect("the plugin starts")
 }
 
+/// Whatever the plugin prints as JSON is what docs/schema says of it; other text is none of this function's business.
+pub fn fits_its_schema(text: &str) {
+    let Ok(document) = serde_json::from_str::<Value>(text) else {
+        return;
+    };
+    let kind = document["kind"].as_str().unwrap_or_default().to_lowercase();
+    if document["apiVersion"] != "byocni.io/v1alpha1" {
+        return;
+    }
+    let path = format!("{}/docs/schema/{kind}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
+    let complaints = schema::complaints(&serde_json::from_str(&schema).expect("JSON"), &document);
+    assert!(
+        complaints.is_empty(),
+        "not what {path} says:\n  {}\n{text}",
+        complaints.join("\n  ")
+    );
+}
+
 /// Asks for the status, as a program and as a person.
 pub fn status(kubeconfig: &Path, arguments: &[&str]) -> Said {
     let asked = run(kubeconfig, &[&["status", "-o", "json"], arguments].concat());
@@ -44,6 +66,7 @@ pub fn status(kubeconfig: &Path, arguments: &[&str]) -> Said {
         );
         panic!("status -o json is no JSON ({why}): {out}\n{err}")
     });
+    fits_its_schema(&String::from_utf8_lossy(&asked.stdout));
     let table = run(kubeconfig, &[&["status"], arguments].concat());
     Said {
         exit: asked.status.code().unwrap_or(-1),

@@ -315,6 +315,7 @@ impl Story {
 
 impl Ran {
     fn of(output: std::process::Output) -> Ran {
+        plugin::fits_its_schema(&String::from_utf8_lossy(&output.stdout));
         Ran {
             exit: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

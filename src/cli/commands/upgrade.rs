@@ -561,7 +561,7 @@ impl Means<'_> {
             .and_then(|r| r.release.version.clone())
             .or_else(|| report_version(&facts));
         let (Some(installing), Some(version)) = (installing, version) else {
-            return Ok(Err(no_release(&facts)));
+            return Ok(Err(no_release(&facts)?));
         };
         let source = ChartSource::of(installing, self.args.repo.as_deref())?;
         let chart = self.charts.fetch(&source, Some(&version)).await?;

@@ -106,7 +106,7 @@ pub static CNI_UNKNOWN: Code = Code {
           kubectl describe daemonset NAME -n NAMESPACE",
     fix: "Nothing needs repair. If it is a CNI that you brought, its chart or manifest can be \
           changed under the same health gates:\n\
-          kubectl byocni install NAME --chart PATH --assume-byocni --dry-run",
+          kubectl byocni install --chart PATH --assume-byocni --dry-run",
     sources: &[
         "https://kubernetes.io/docs/concepts/cluster-administration/addons/",
         "https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/network-plugins/",
