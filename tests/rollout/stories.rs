@@ -301,6 +301,35 @@ fn many_lost_nodes_fail_the_rollout() {
     assert_eq!(cluster.touched().len(), touched);
 }
 
+/// A kubelet that is away starts nothing: a node that is lost in our hands and comes back has all of its agent's start
+/// before it, and so has one whose new pod somebody deletes.
+#[test]
+fn a_start_that_begins_anew_is_waited_for_anew() {
+    for deleted in [false, true] {
+        let mut cluster = Cluster::new().with("pool", 3);
+        cluster.node("pool-1").new = New::Good(110);
+        let mut rollout = begin(settings(1));
+        let mut taken = None;
+        let look = cluster.until(&mut rollout, |cluster, _| {
+            let now = cluster.now;
+            if taken.is_none() && cluster.order.iter().any(|n| n == "pool-1") {
+                taken = Some(now);
+                if !deleted {
+                    cluster.node("pool-1").lost = Some(now + 130);
+                }
+            }
+            // Ten seconds before it is well.
+            if deleted && taken.is_some_and(|taken| now == taken + 100) {
+                cluster.foreign("pool-1");
+            }
+            false
+        });
+        // 120 s of start-up and 60 s more count from the last beginning.
+        assert_eq!(look.next, Do::Done, "deleted: {deleted}, {:?}", look.waiting);
+        assert!(cluster.all_new());
+    }
+}
+
 /// A node that is lost with its agent taken down keeps its place: with one place only, the others could never follow.
 #[test]
 fn a_node_that_is_lost_in_our_hands_keeps_its_place() {

@@ -316,13 +316,17 @@ fn budget(cni: Option<&Cni>, agent: &Workload) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or(BUDGET).min(LONGEST_BUDGET))
 }
 
-/// `30 s`, `14 min`, `90 s`: whole minutes as minutes.
+/// `30 s`, `14 min`, `90 s`, `2 h 22 min`: whole minutes as minutes, long limits in minutes rounded up.
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    if seconds >= 60 && seconds.is_multiple_of(60) {
-        format!("{} min", seconds / 60)
-    } else {
-        format!("{seconds} s")
+    let minutes = seconds.div_ceil(60);
+    match seconds {
+        _ if minutes >= 120 && minutes.is_multiple_of(60) => format!("{} h", minutes / 60),
+        _ if minutes >= 120 => format!("{} h {} min", minutes / 60, minutes % 60),
+        // Nobody counts the seconds of a limit that long.
+        600.. => format!("{minutes} min"),
+        60.. if seconds.is_multiple_of(60) => format!("{minutes} min"),
+        _ => format!("{seconds} s"),
     }
 }
 

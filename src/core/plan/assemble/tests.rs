@@ -132,7 +132,12 @@ fn spans_in_words() {
         (30, "30 s"),
         (60, "1 min"),
         (90, "90 s"),
+        (599, "599 s"),
+        (601, "11 min"),
         (840, "14 min"),
+        (7_139, "119 min"),
+        (7_200, "2 h"),
+        (17_400, "4 h 50 min"),
     ] {
         assert_eq!(span(Duration::from_secs(seconds)), text);
     }
