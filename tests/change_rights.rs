@@ -29,8 +29,8 @@ use serde_json::Value;
 const FILE: &str = "docs/rbac-change.yaml";
 
 const HEAD: &str = "\
-# What `kubectl byocni install`, `resume` and `abort` need beside docs/rbac-read.yaml, for Cilium, Calico and Flannel with
-# the values that their charts have by default. Bind both to whoever runs them:
+# What `kubectl byocni install`, `upgrade`, `rollback`, `resume` and `abort` need beside docs/rbac-read.yaml, for Cilium,
+# Calico and Flannel with the values that their charts have by default. Bind both to whoever runs them:
 #
 #   kubectl apply -f docs/rbac-read.yaml -f docs/rbac-change.yaml
 #   kubectl create clusterrolebinding byocni-reader --clusterrole=kubectl-byocni-reader --user=USER
@@ -384,6 +384,17 @@ fn scenarios_39_and_41_rights_from_none_to_enough() {
             .is_none(),
         "the Secret with the values is gone at the end"
     );
+
+    // There and back by the same roles.
+    for way in [
+        &["upgrade", "--version", "1.20.0", "--repo", &charts][..],
+        &["rollback"],
+    ] {
+        let quick = ["--yes", "--soak", "1s", "--settle", "2s"];
+        let output = run(&changer, &helm, &[way, &quick].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(!said(&output).contains(canary), "{}", said(&output));
+    }
 }
 
 /// `--dry-run=server`: what only the server knows is found before anything is written.
