@@ -178,7 +178,9 @@ fn nothing_is_left_for_later() {
 #[test]
 fn every_file_is_compiled() {
     let mut reached: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut open = ["lib", "main", "build"].map(|name| root().join(format!("src/{name}.rs"))).to_vec();
+    let mut open = ["lib", "main", "build"]
+        .map(|name| root().join(format!("src/{name}.rs")))
+        .to_vec();
     while let Some(file) = open.pop() {
         let text = code(&read(&file));
         let home = match stem(&file).as_str() {

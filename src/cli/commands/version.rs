@@ -136,7 +136,12 @@ mod tests {
     fn what_it_was_built_from() {
         let words = |commit, date| {
             let version = "1.2.3";
-            Built { version, commit, date }.words()
+            Built {
+                version,
+                commit,
+                date,
+            }
+            .words()
         };
         let date = Some("2026-11-21T10:00:00Z");
         assert_eq!(words(None, None), "v1.2.3");
