@@ -76,7 +76,7 @@ leave() {
         wait "$cluster" 2>/dev/null || true
     fi
     rm -rf "$folder"
-    exit $code
+    exit "$code"
 }
 trap leave EXIT
 trap 'exit 130' INT
@@ -144,7 +144,7 @@ fi
 code=0
 if [ $# -gt 0 ]; then
     "$@" 9>&- || code=$?
-    exit $code
+    exit "$code"
 fi
 cat >&2 <<'END'
 
@@ -159,4 +159,4 @@ cat >"$folder/rc" <<'END'
 PS1="(byocni) ${PS1:-\$ }"
 END
 bash --rcfile "$folder/rc" -i 9>&- || code=$?
-exit $code
+exit "$code"
