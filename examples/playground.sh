@@ -7,9 +7,9 @@
 #   kind    two nodes in containers: Docker and kind
 #   played  a real API server whose three nodes only say that they run pods: nothing but its programs is needed
 #
-# Unless one is named: the first of them that this machine can run. With a COMMAND instead of a shell, that is run, and its
-# exit code is this one's. What the clusters of the first and the last kind are made of is built from Go modules at the first
-# time (tests/clusters/build.sh), which takes minutes.
+# Unless one is named: the first of them that this machine can run. With a COMMAND that is run instead of a shell, and
+# its exit code is this one's. What the clusters of the first and the last kind are made of is built from Go modules at
+# the first time (tests/clusters/build.sh), which takes minutes.
 set -euo pipefail
 sources=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -83,7 +83,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 begin_kind() {
-    has docker kind || die "the playground 'kind' needs docker and kind (https://kind.sigs.k8s.io); 'played' needs neither"
+    has docker kind || die "'kind' needs docker and kind (https://kind.sigs.k8s.io); 'played' needs neither"
     cluster=byocni-playground-$$
     kind create cluster --name "$cluster" --kubeconfig "$folder/kubeconfig" --config - >&2 <<-'END'
 		kind: Cluster

@@ -33,7 +33,7 @@ fn main() {
         match value {
             Some(value) if right(&value) => println!("cargo::rustc-env={name}={value}"),
             Some(value) => println!(
-                "cargo::error={name}={value}: a commit is 7 to 40 hexadecimal digits, its date is as 2026-11-21T10:00:00Z"
+                "cargo::error={name}={value}: a commit is 7 to 40 hexadecimal digits, a date as 2026-11-21T10:00:00Z"
             ),
             None => {}
         }

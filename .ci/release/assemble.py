@@ -2,7 +2,7 @@
 """Makes of a folder of archives what a release publishes: SHA256SUMS and krew's manifest, byocni.yaml.
 
 The manifest's template is krew/byocni.yaml.tmpl, in the words of krew-release-bot; addresses and digests are those of
-the archives in the folder. All platforms of the template must be there, but with --partial, which leaves out the others.
+the archives in the folder. All platforms of the template must be there; --partial leaves out those that are not.
 """
 
 import argparse
