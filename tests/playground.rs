@@ -12,7 +12,7 @@ mod programs;
 use std::{
     fs,
     net::TcpStream,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -43,8 +43,33 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// How it ended; one that hangs is ended, with all that it started, and fails its test.
 fn ended(command: &mut Command) -> Output {
-    command.output().expect("bash runs it")
+    let kept = tempfile::tempdir().expect("a folder");
+    let file = |name| fs::File::create(kept.path().join(name)).expect("a file");
+    command.stdout(file("out")).stderr(file("err")).process_group(0);
+    let mut child = command.spawn().expect("bash runs it");
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("our child") {
+            break Some(status);
+        }
+        if begin.elapsed() > PATIENCE {
+            let group = rustix::process::Pid::from_child(&child);
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let _ = child.wait();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let read = |name| fs::read(kept.path().join(name)).expect("a file");
+    let (stdout, stderr) = (read("out"), read("err"));
+    let status = status.unwrap_or_else(|| panic!("it hangs: {}{}", text(&stdout), text(&stderr)));
+    Output {
+        status,
+        stdout,
+        stderr,
+    }
 }
 
 /// Nothing is left in the folder for temporary files.
