@@ -8,6 +8,7 @@
 use std::{env, path::Path, process::Command};
 
 #[allow(dead_code, reason = "tests/release reads this file as a module")]
+#[allow(clippy::print_stdout, reason = "this is how a build script answers cargo")]
 fn main() {
     println!("cargo::rerun-if-env-changed=BYOCNI_COMMIT");
     println!("cargo::rerun-if-env-changed=BYOCNI_DATE");

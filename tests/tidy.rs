@@ -269,7 +269,7 @@ fn no_path_of_a_machine() {
         .map(|entry| entry.expect("an entry").path())
         // In a worktree of git's, .git is a file.
         .filter(|path| path.is_file() && !path.ends_with(".git"));
-    let folders = [".ci", "docs", "examples", "src"]
+    let folders = [".ci", ".github", "docs", "examples", "krew", "src"]
         .iter()
         .flat_map(|folder| files(&root().join(folder)));
     let mut wrong = vec![];
