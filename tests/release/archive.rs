@@ -140,8 +140,8 @@ fn true_archives_keep_krews_rules() {
         let entries = packed::entries(&archive).expect("an archive");
         let built = entries.iter().find(|entry| entry.path == bin).expect("a binary");
         for trace in [
-            ".cargo/registry",
-            ".rustup/toolchains",
+            "/.cargo/registry",
+            "/.rustup/toolchains",
             env!("CARGO_MANIFEST_DIR"),
         ] {
             let found = built
