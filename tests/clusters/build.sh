@@ -5,7 +5,7 @@
 #
 # BIN is ${BYOCNI_TEST_CACHE:-$HOME/.cache/kubectl-byocni}/bin unless named: outside the repository, so that it
 # survives. `control-plane` (the default) builds etcd, the Kubernetes servers and both helms; `real-nodes` also what
-# runs on nodes, and two versions of Cilium. Beside each program stands NAME.version: one that is there in the
+# runs on nodes, two versions of Cilium, and krew. Beside each program stands NAME.version: one that is there in the
 # right version is left alone, another version is replaced.
 #
 # Needs go 1.26, for `real-nodes` gcc too. From nothing on two processors: about 6 minutes, 20 with `real-nodes`.
@@ -21,6 +21,7 @@ FLANNEL=v0.28.4
 FLANNEL_BEFORE=v0.28.3
 # The CNI plugin "flannel" was part of containernetworking/plugins until 1.0.
 FLANNEL_PLUGIN=v0.9.1
+KREW=v0.5.0
 
 bin=${1:-${BYOCNI_TEST_CACHE:-$HOME/.cache/kubectl-byocni}/bin}
 tier=${2:-control-plane}
@@ -134,6 +135,17 @@ flanneld() {
     CGO_ENABLED=1 compile "$1" "$2" "-X $package/pkg/version.Version=$2 -extldflags \"-static\"" "$package"
 }
 
+# krew, as the plugin of kubectl that it is, and what its index checks manifests with. Its list of versions is not in the
+# module proxy, which only asking for a package by version would need.
+krew() {
+    built kubectl-krew "$KREW" && return
+    module krew
+    printf 'require sigs.k8s.io/krew %s\n' "$KREW" >>go.mod
+    compile validate-krew-manifest "$KREW" "" sigs.k8s.io/krew/cmd/validate-krew-manifest
+    # Last: it being there says that both are.
+    compile kubectl-krew "$KREW" "" sigs.k8s.io/krew/cmd/krew
+}
+
 # cilium VERSION [REPLACEMENT…]: agent, plugin, tools and operator, into BIN/cilium/VERSION. Its requirements are
 # its own; a replacement stands for a version that the module proxy lacks.
 cilium() {
@@ -177,6 +189,7 @@ if [ "$tier" = real-nodes ]; then
     kubernetes kube-proxy
     # The tests find it on the PATH, which .ci/run lets end here.
     command -v kubectl >/dev/null || kubernetes kubectl
+    krew
     kubernetes agnhost test/images/agnhost
     coredns
     flannel

@@ -1,4 +1,4 @@
-//! `version`: this plugin's, helm's, and the cluster's where one can be reached.
+//! `version`: this plugin's and the commit that it was built from, helm's, and the cluster's where one can be reached.
 
 use clap::{Args as ClapArgs, ValueEnum};
 
@@ -30,9 +30,42 @@ enum Output {
     Json,
 }
 
-/// Prints both; a cluster that cannot be reached is said and is no failure, as with kubectl's own client part.
+/// What this binary was built from. Release builds know their commit (`src/build.rs`).
+struct Built {
+    version: &'static str,
+    /// All of its digits, and `-dirty` where the sources were edited.
+    commit: Option<&'static str>,
+    /// When the commit was made: RFC 3339, UTC.
+    date: Option<&'static str>,
+}
+
+impl Built {
+    const THIS: Built = Built {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("BYOCNI_COMMIT"),
+        date: option_env!("BYOCNI_DATE"),
+    };
+
+    /// `v0.1.0 (commit 0123456789ab of 2026-11-21)`: as many digits as make a commit one of its kind.
+    fn words(&self) -> String {
+        let commit = self.commit.map(|commit| {
+            let digits = commit.trim_end_matches("-dirty");
+            let short = digits.get(..12).unwrap_or(digits);
+            format!("{short}{}", &commit[digits.len()..])
+        });
+        let day = self.date.and_then(|date| date.split('T').next());
+        match (commit, day) {
+            (Some(commit), Some(day)) => format!("v{} (commit {commit} of {day})", self.version),
+            (Some(commit), None) => format!("v{} (commit {commit})", self.version),
+            (None, Some(day)) => format!("v{} (of {day})", self.version),
+            (None, None) => format!("v{}", self.version),
+        }
+    }
+}
+
+/// Prints all; a cluster that cannot be reached is said and is no failure, as with kubectl's own client part.
 pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
-    let plugin = env!("CARGO_PKG_VERSION");
+    let built = Built::THIS;
     let cluster = if args.client {
         Ok(None)
     } else {
@@ -49,7 +82,8 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
             };
             let cluster = known.map(|version| format!("kubernetes      {version}\n"));
             format!(
-                "kubectl-byocni  v{plugin}\nhelm            {helm}\n{}",
+                "kubectl-byocni  {}\nhelm            {helm}\n{}",
+                built.words(),
                 cluster.unwrap_or_default()
             )
         }
@@ -57,8 +91,13 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
             let helm = helm.ok().map(|helm| {
                 serde_json::json!({ "version": format!("v{}", helm.version()), "program": helm.program() })
             });
-            let body =
-                serde_json::json!({ "plugin": format!("v{plugin}"), "helm": helm, "kubernetes": known });
+            let body = serde_json::json!({
+                "plugin": format!("v{}", built.version),
+                "commit": built.commit,
+                "date": built.date,
+                "helm": helm,
+                "kubernetes": known,
+            });
             format!("{body:#}\n")
         }
     };
@@ -87,4 +126,30 @@ async fn cluster(global: &Global) -> Result<Text, Failure> {
             .and_then(|v| v.as_str())
             .unwrap_or("unknown"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Built;
+
+    #[test]
+    fn what_it_was_built_from() {
+        let words = |commit, date| {
+            let version = "1.2.3";
+            Built {
+                version,
+                commit,
+                date,
+            }
+            .words()
+        };
+        let date = Some("2026-11-21T10:00:00Z");
+        assert_eq!(words(None, None), "v1.2.3");
+        assert_eq!(words(None, date), "v1.2.3 (of 2026-11-21)");
+        assert_eq!(words(Some("0123456"), None), "v1.2.3 (commit 0123456)");
+        assert_eq!(
+            words(Some("0123456789abcdef0123456789abcdef01234567-dirty"), date),
+            "v1.2.3 (commit 0123456789ab-dirty of 2026-11-21)"
+        );
+    }
 }
