@@ -3,18 +3,25 @@
 
 mod changing;
 mod commands;
+mod completing;
 mod exit;
 mod global;
 mod interrupted;
 mod replacing;
 mod signals;
 mod terminal;
+mod usage;
 mod watching;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use completing::scripts;
 pub use exit::{Failure, Outcome};
 use global::Global;
 use terminal::Terminal;
@@ -40,6 +47,9 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     verb: Verb,
+    /// The name that we were run by.
+    #[arg(skip)]
+    called: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +64,7 @@ enum Verb {
     History(commands::history::Args),
     Resume(Box<commands::resume::Args>),
     Abort(commands::abort::Args),
+    Completion(commands::completion::Args),
 }
 
 impl Verb {
@@ -69,14 +80,18 @@ impl Verb {
 /// Runs the command line that the process was given.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some((words, described)) = completing::asked(&arguments) {
+        return completing::answer(&words, described);
+    }
     let matches = match command(&arguments).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(error, &arguments),
     };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let mut cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error.format(&mut command(&arguments))),
+        Err(error) => return usage(error.format(&mut command(&arguments)), &arguments),
     };
+    cli.called = arguments.first().map(PathBuf::from).unwrap_or_default();
     let terminal = Terminal::new(cli.global.color);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -124,6 +139,7 @@ async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
         Verb::History(args) => commands::history::run(args, &cli.global, terminal).await,
         Verb::Resume(args) => commands::resume::run(args, &cli.global, terminal).await,
         Verb::Abort(args) => commands::abort::run(args, &cli.global, terminal).await,
+        Verb::Completion(args) => commands::completion::run(args, &cli.called, terminal),
     }
 }
 
@@ -131,16 +147,21 @@ async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
 fn command(arguments: &[OsString]) -> clap::Command {
     let called = arguments.first().map(Path::new).and_then(Path::file_stem);
     let through_kubectl = called.is_some_and(|stem| stem.to_string_lossy().starts_with("kubectl-"));
-    let command = Cli::command();
     if through_kubectl {
-        command.name("kubectl byocni").bin_name("kubectl byocni")
+        grammar()
     } else {
-        command
+        Cli::command()
     }
 }
 
+/// The whole grammar of the command line, in kubectl's words: what help, completion and pages are made of.
+pub fn grammar() -> clap::Command {
+    Cli::command().name("kubectl byocni").bin_name("kubectl byocni")
+}
+
 /// Help and version go to standard output and are no failure; clap writes both, coloured as the terminal allows.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: clap::Error, arguments: &[OsString]) -> ExitCode {
+    let error = usage::advised(error, arguments);
     let _ = error.print();
     if error.use_stderr() {
         Outcome::Usage.into()
