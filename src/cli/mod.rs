@@ -36,7 +36,10 @@ use terminal::Terminal;
                   in one page what its network's state is, why, and what to do next; and installs, upgrades and rolls \
                   back the CNI in place, behind gates of its own. Looking reads API objects only: no exec, no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
                   what to collect for the CNI's own community.",
-    after_help = "Exit codes:\n  0    healthy, or done\n  1    could not do it: the API, a file\n  2    wrong usage\n  \
+    after_help = "Examples:\n  kubectl byocni status                      (what its state is, and why)\n  \
+                  kubectl byocni explain cni-missing         (what a finding means)\n  \
+                  kubectl byocni install cilium --dry-run    (what an install would do)\n  \
+                  kubectl byocni completion install          (complete with TAB)\n\nExit codes:\n  0    healthy, or done\n  1    could not do it: the API, a file\n  2    wrong usage\n  \
                   3    the cluster is unhealthy\n  4    refused; nothing was changed\n  5    something needed could not be read\n  \
                   6    the change failed and was taken back\n  7    the change failed and was not recovered\n  130  interrupted",
     subcommand_required = true,

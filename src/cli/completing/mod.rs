@@ -130,7 +130,7 @@ fn of_commands(command: &Command) -> Answer {
     let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
     Answer::of(
         shown
-            .map(|command| Candidate::new(command.get_name(), first_line(command.get_about())))
+            .map(|command| Candidate::new(command.get_name(), in_short(command.get_about())))
             .collect(),
     )
 }
@@ -145,15 +145,19 @@ fn of_flags(line: &Line<'_>, typed: &str) -> Answer {
                 let name = short
                     .filter(|short| short == typed)
                     .or_else(|| Some(format!("--{}", arg.get_long()?)))?;
-                Some(Candidate::new(name, first_line(arg.get_help())))
+                Some(Candidate::new(name, in_short(arg.get_help())))
             })
             .collect(),
     )
 }
 
-fn first_line(text: Option<&clap::builder::StyledStr>) -> String {
+/// What a list has room for: the first sentence, without what follows a colon or stands in brackets.
+fn in_short(text: Option<&clap::builder::StyledStr>) -> String {
     let text = text.map(ToString::to_string).unwrap_or_default();
-    text.lines().next().unwrap_or_default().to_string()
+    let line = text.lines().next().unwrap_or_default();
+    let ends = [": ", " [", " (", ". ", "; "];
+    let end = ends.iter().filter_map(|end| line.find(end)).min();
+    line[..end.unwrap_or(line.len())].to_string()
 }
 
 fn of_value(line: &Line<'_>, arg: &Arg, typed: &str) -> Answer {
@@ -162,7 +166,7 @@ fn of_value(line: &Line<'_>, arg: &Arg, typed: &str) -> Answer {
         let shown = possible.iter().filter(|value| !value.is_hide_set());
         return Answer::of(
             shown
-                .map(|value| Candidate::new(value.get_name(), first_line(value.get_help())))
+                .map(|value| Candidate::new(value.get_name(), in_short(value.get_help())))
                 .collect(),
         );
     }
