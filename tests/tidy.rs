@@ -267,7 +267,7 @@ fn no_path_of_a_machine() {
         .map(|entry| entry.expect("an entry").path())
         // In a worktree of git's, .git is a file.
         .filter(|path| path.is_file() && !path.ends_with(".git"));
-    let folders = [".ci", "docs", "examples", "src"]
+    let folders = [".ci", "completions", "docs", "examples", "src"]
         .iter()
         .flat_map(|folder| files(&root().join(folder)));
     let mut wrong = vec![];
@@ -303,7 +303,7 @@ fn documents_name_only_what_is_there() {
         let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for path in quoted.chain(linked) {
             let path = path.trim_end_matches(['/', ',', '.']);
-            let ours = ["src/", "tests/", "docs/", "examples/", ".ci/", "lab/"]
+            let ours = ["src/", "tests/", "docs/", "examples/", "completions/", ".ci/", "lab/"]
                 .iter()
                 .any(|folder| path.starts_with(folder));
             let pattern = path.contains(['*', '<', '{', '…'])

@@ -131,7 +131,13 @@ impl Typed {
     #[track_caller]
     fn completes(&mut self, typed: &str, shown: &str) {
         self.types(&format!("{typed}\t"), shown);
-        self.types("\u{3}", PROMPT);
+        self.leaves();
+    }
+
+    /// Takes the line away: an interrupt could meet the shell at work.
+    #[track_caller]
+    fn leaves(&mut self) {
+        self.types("\u{5}\u{15}\n", PROMPT);
     }
 }
 
@@ -183,7 +189,7 @@ fn direct(shell: &mut Typed) {
     shell.types("kubectl-byocni stat -o json", "-o json");
     shell.types(&"\u{2}".repeat(8), "");
     shell.types("\t", "us");
-    shell.types("\u{3}", PROMPT);
+    shell.leaves();
 }
 
 #[test]
@@ -202,10 +208,10 @@ fn bash() {
         "kubectl-byocni completion \t\t",
         "install (Make kubectl byocni <TAB> work)",
     );
-    shell.types("\u{3}", PROMPT);
+    shell.leaves();
     shell.types("kubectl-byocni install cilium --dry-run=\t\t", "client server");
     shell.types("s\t", "erver ");
-    shell.types("\u{3}", PROMPT);
+    shell.leaves();
 
     let Some(_) = required() else { return };
     let completion = Path::new("/usr/share/bash-completion/bash_completion");
@@ -238,18 +244,27 @@ fn zsh() {
         "kubectl-byocni completion \t",
         "install -- Make kubectl byocni <TAB> work",
     );
-    shell.types("\u{3}", PROMPT);
-    // The file as zsh finds it by its name.
-    shell.types(
-        "mkdir functions; kubectl-byocni completion zsh > functions/_kubectl-byocni; fpath=($PWD/functions $fpath); \
-         unset '_comps[kubectl-byocni]'; unfunction _kubectl-byocni; compinit -u -D; echo so''urced\n",
-        "sourced",
-    );
-    shell.completes("kubectl-byocni hist", "kubectl-byocni history ");
-
+    shell.leaves();
     let Some(_) = required() else { return };
     shell.types("source <(kubectl completion zsh); echo so''urced\n", "sourced");
     through_kubectl(&mut shell);
+}
+
+/// As a package installs it: a file of its name in a folder where zsh looks for functions.
+#[test]
+fn zsh_by_the_name_of_the_file() {
+    let Some(_) = required_or_skip("zsh", on_path("zsh")) else {
+        return;
+    };
+    let mut shell = Typed::start("zsh -f -i");
+    shell.types(
+        "unsetopt prompt_sp; mkdir functions; kubectl-byocni completion zsh > functions/_kubectl-byocni; \
+         fpath=($PWD/functions $fpath); autoload -U compinit; compinit -u -D; echo rea''dy\n",
+        "ready",
+    );
+    // At the first call the file is run as the function that it defines.
+    shell.completes("kubectl-byocni hist", "kubectl-byocni history ");
+    shell.completes("kubectl-byocni stat", "kubectl-byocni status ");
 }
 
 fn through_kubectl(shell: &mut Typed) {
