@@ -303,9 +303,17 @@ fn documents_name_only_what_is_there() {
         let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for path in quoted.chain(linked) {
             let path = path.trim_end_matches(['/', ',', '.']);
-            let ours = ["src/", "tests/", "docs/", "examples/", "completions/", ".ci/", "lab/"]
-                .iter()
-                .any(|folder| path.starts_with(folder));
+            let ours = [
+                "src/",
+                "tests/",
+                "docs/",
+                "examples/",
+                "completions/",
+                ".ci/",
+                "lab/",
+            ]
+            .iter()
+            .any(|folder| path.starts_with(folder));
             let pattern = path.contains(['*', '<', '{', '…'])
                 || path
                     .chars()
