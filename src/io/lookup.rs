@@ -1,6 +1,6 @@
 //! What is looked up in a cluster while a command line is being typed: little, all of it at once, nothing twice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::core::{
     capture::{Capture, Meta, Workload},
     cni,
     facts::{Asked, Facts},
+    text::Text,
 };
 
 /// The verdict after each revision's change, by `namespace/release`.
@@ -82,4 +83,59 @@ pub async fn health(connection: &Connection) -> Health {
         .into_iter()
         .map(|(release, record)| (release, record.health))
         .collect()
+}
+
+/// What a revision's record says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The chart's version.
+    pub version: String,
+    /// Helm's remark, or ours.
+    pub description: String,
+}
+
+/// How long the records of revisions may take. They are the largest of what is looked up: 100 KB and more each.
+const RECORDS: Duration = Duration::from_millis(500);
+
+/// What the records of these revisions say, as far as they can be read at once.
+pub async fn told(
+    connection: &Connection,
+    namespace: &str,
+    release: &str,
+    revisions: &[i64],
+) -> BTreeMap<i64, Told> {
+    /// A record, as far as it is shown; the rest is not kept.
+    #[derive(Deserialize)]
+    struct Record {
+        #[serde(default)]
+        info: Info,
+        chart: Chart,
+    }
+    #[derive(Deserialize, Default)]
+    struct Info {
+        #[serde(default)]
+        description: Text,
+    }
+    #[derive(Deserialize)]
+    struct Chart {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        #[serde(default)]
+        version: Text,
+    }
+    let reads = revisions.iter().map(|revision| async move {
+        let secret = format!("sh.helm.release.v1.{release}.v{revision}");
+        let (namespace, secret) = (escaped(namespace), escaped(&secret));
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{secret}");
+        let body = tokio::time::timeout(RECORDS, connection.get(&path, list::JSON)).await;
+        let record: Record = release::parsed(&body.ok()?.ok()?).ok()?;
+        let told = Told {
+            version: record.chart.metadata.version.line(40),
+            description: record.info.description.line(300),
+        };
+        Some((*revision, told))
+    });
+    together(reads).await.into_iter().flatten().collect()
 }

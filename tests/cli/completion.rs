@@ -6,6 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use kubectl_byocni::core::revision::STRATEGY_ONLY;
+
 use super::{
     kubectl::required,
     programs::{charts, required_or_skip},
@@ -206,7 +209,8 @@ fn cluster() -> Behaviour {
         (2, "superseded"),
         (3, "failed"),
         (4, "superseded"),
-        (5, "deployed"),
+        (5, "superseded"),
+        (6, "deployed"),
     ];
     let records = revisions.map(|(number, status)| {
         serde_json::json!({ "metadata": {
@@ -216,6 +220,14 @@ fn cluster() -> Behaviour {
             "labels": { "owner": "helm", "name": "cilium", "status": status, "version": number.to_string() },
         }})
     });
+    // Read by nobody else, each says what it is; that of 4 cannot be read.
+    let record = |version: &str, description: &str| {
+        let json = serde_json::json!({
+            "info": { "description": description }, "chart": { "metadata": { "version": version } },
+        });
+        let release = STANDARD.encode(STANDARD.encode(json.to_string()));
+        serde_json::json!({ "kind": "Secret", "data": { "release": release } }).to_string()
+    };
     let health = r#"{"kube-system/cilium": {"health": {"1": "healthy", "2": "broken"}}}"#;
     let journal = serde_json::json!({
         "apiVersion": "v1", "kind": "ConfigMap",
@@ -237,6 +249,14 @@ fn cluster() -> Behaviour {
             serde_json::json!({ "items": records }).to_string(),
         ),
         (
+            "/api/v1/namespaces/kube-system/secrets/sh.helm.release.v1.cilium.v1",
+            record("1.18.11", "Install complete"),
+        ),
+        (
+            "/api/v1/namespaces/kube-system/secrets/sh.helm.release.v1.cilium.v5",
+            record("1.19.6", STRATEGY_ONLY),
+        ),
+        (
             "/api/v1/namespaces/kube-system/configmaps/kubectl-byocni",
             journal.to_string(),
         ),
@@ -253,11 +273,11 @@ fn what_a_cluster_must_be_asked() {
         &["kube-system", "default", "cilium-secrets"],
         ":4",
     );
-    // Not the one that stands, not what failed, not what is known to be broken; newest first.
+    // Not the one that stands, not what failed, is known to be broken or only held agents still; newest first.
     let ended = asked(&["rollback", ""]).end();
     assert_eq!(
         ended.stdout,
-        "4\tsuperseded, 2026-11-24 10:00 UTC\n1\tsuperseded, healthy, 2026-11-21 10:00 UTC\n:36\n",
+        "4\tsuperseded, 2026-11-24 10:00 UTC\n1\t1.18.11, superseded, healthy, 2026-11-21 10:00 UTC\n:36\n",
         "{}",
         ended.stderr
     );

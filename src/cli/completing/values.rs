@@ -11,7 +11,7 @@ use crate::{
         codes,
         facts::{Asked, Facts},
         plan::version,
-        revision::BROKEN,
+        revision::{BROKEN, strategy_only},
     },
     io::{
         capture_file,
@@ -20,6 +20,9 @@ use crate::{
         lookup,
     },
 };
+
+/// How many revisions are looked into: who goes further back knows which one is meant.
+const RECORDS: usize = 8;
 
 /// What is known without asking anybody; nothing where somebody must be asked.
 pub fn at_hand(line: &Line<'_>, arg: &Arg, typed: &str) -> Option<Answer> {
@@ -131,17 +134,35 @@ async fn revisions(line: &Line<'_>) -> Option<Answer> {
             revision.status == "superseded" || (revision.status == "deployed" && revision.number != newest);
         once && health.get(&revision.number).is_none_or(|word| word != BROKEN)
     });
-    let candidates = good.map(|revision| {
+    let good: Vec<_> = good.collect();
+    let numbers: Vec<i64> = good
+        .iter()
+        .take(RECORDS)
+        .map(|revision| revision.number)
+        .collect();
+    let told = lookup::told(
+        &connection,
+        &release.release.namespace,
+        &release.release.name,
+        &numbers,
+    )
+    .await;
+    let candidates = good.into_iter().filter_map(|revision| {
+        let told = told.get(&revision.number);
+        if told.is_some_and(|told| strategy_only(&told.description)) {
+            return None;
+        }
         let when = revision
             .created
             .map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
         let words = [
+            told.map(|told| told.version.clone()),
             Some(revision.status.clone()),
             health.get(&revision.number).cloned(),
             when,
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
-        Candidate::new(revision.number.to_string(), words.join(", "))
+        Some(Candidate::new(revision.number.to_string(), words.join(", ")))
     });
     Some(Answer::in_order(candidates.collect()))
 }
