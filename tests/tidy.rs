@@ -269,7 +269,7 @@ fn no_path_of_a_machine() {
         .map(|entry| entry.expect("an entry").path())
         // In a worktree of git's, .git is a file.
         .filter(|path| path.is_file() && !path.ends_with(".git"));
-    let folders = [".ci", ".github", "docs", "examples", "krew", "src"]
+    let folders = [".ci", ".github", "completions", "docs", "examples", "krew", "src"]
         .iter()
         .flat_map(|folder| files(&root().join(folder)));
     let mut wrong = vec![];
@@ -317,9 +317,17 @@ fn documents_name_only_what_is_there() {
         for path in quoted.chain(linked) {
             let path = path.split('#').next().unwrap_or(path);
             let path = path.trim_end_matches(['/', ',', '.', ';']);
-            let ours = ["src/", "tests/", "docs/", "examples/", ".ci/", "lab/"]
-                .iter()
-                .any(|folder| path.starts_with(folder));
+            let ours = [
+                "src/",
+                "tests/",
+                "docs/",
+                "examples/",
+                "completions/",
+                ".ci/",
+                "lab/",
+            ]
+            .iter()
+            .any(|folder| path.starts_with(folder));
             let pattern = path.contains(['*', '<', '{', '…'])
                 || path
                     .chars()

@@ -36,7 +36,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "NAME", help_heading = CONNECTION)]
     pub user: Option<String>,
     /// Where the CNI's release lives (found by itself; never the context's namespace)
-    #[arg(short, long, global = true, value_name = "NAMESPACE", hide = true)]
+    #[arg(short, long, global = true, value_name = "NAMESPACE", hide_short_help = true)]
     pub namespace: Option<String>,
     /// Give up on a request after this time: 30s, 2m, 0 for never [default: 30s]
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration, help_heading = CONNECTION)]

@@ -3,18 +3,25 @@
 
 mod changing;
 mod commands;
+mod completing;
 mod exit;
 mod global;
 mod interrupted;
 mod replacing;
 mod signals;
 mod terminal;
+mod usage;
 mod watching;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use completing::scripts;
 pub use exit::{Failure, Outcome};
 use global::Global;
 use terminal::Terminal;
@@ -29,7 +36,10 @@ use terminal::Terminal;
                   in one page what its network's state is, why, and what to do next; and installs, upgrades and rolls \
                   back the CNI in place, behind gates of its own. Looking reads API objects only: no exec, no logs, no pods started.\n\nMicrosoft does not support CNI problems on BYOCNI clusters; `explain` says \
                   what to collect for the CNI's own community.",
-    after_help = "Exit codes:\n  0    healthy, or done\n  1    could not do it: the API, a file\n  2    wrong usage\n  \
+    after_help = "Examples:\n  kubectl byocni status                      (what its state is, and why)\n  \
+                  kubectl byocni explain cni-missing         (what a finding means)\n  \
+                  kubectl byocni install cilium --dry-run    (what an install would do)\n  \
+                  kubectl byocni completion install          (complete with TAB)\n\nExit codes:\n  0    healthy, or done\n  1    could not do it: the API, a file\n  2    wrong usage\n  \
                   3    the cluster is unhealthy\n  4    refused; nothing was changed\n  5    something needed could not be read\n  \
                   6    the change failed and was taken back\n  7    the change failed and was not recovered\n  130  interrupted",
     subcommand_required = true,
@@ -40,6 +50,9 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     verb: Verb,
+    /// The name that we were run by.
+    #[arg(skip)]
+    called: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +67,7 @@ enum Verb {
     History(commands::history::Args),
     Resume(Box<commands::resume::Args>),
     Abort(commands::abort::Args),
+    Completion(commands::completion::Args),
 }
 
 impl Verb {
@@ -69,14 +83,18 @@ impl Verb {
 /// Runs the command line that the process was given.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some((words, described)) = completing::asked(&arguments) {
+        return completing::answer(&words, described);
+    }
     let matches = match command(&arguments).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(error, &arguments),
     };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let mut cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error.format(&mut command(&arguments))),
+        Err(error) => return usage(error.format(&mut command(&arguments)), &arguments),
     };
+    cli.called = arguments.first().map(PathBuf::from).unwrap_or_default();
     let terminal = Terminal::new(cli.global.color);
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -124,6 +142,7 @@ async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
         Verb::History(args) => commands::history::run(args, &cli.global, terminal).await,
         Verb::Resume(args) => commands::resume::run(args, &cli.global, terminal).await,
         Verb::Abort(args) => commands::abort::run(args, &cli.global, terminal).await,
+        Verb::Completion(args) => commands::completion::run(args, &cli.called, terminal),
     }
 }
 
@@ -131,16 +150,21 @@ async fn run(cli: &Cli, terminal: &Terminal) -> Result<Outcome, Failure> {
 fn command(arguments: &[OsString]) -> clap::Command {
     let called = arguments.first().map(Path::new).and_then(Path::file_stem);
     let through_kubectl = called.is_some_and(|stem| stem.to_string_lossy().starts_with("kubectl-"));
-    let command = Cli::command();
     if through_kubectl {
-        command.name("kubectl byocni").bin_name("kubectl byocni")
+        grammar()
     } else {
-        command
+        Cli::command()
     }
 }
 
+/// The whole grammar of the command line, in kubectl's words: what help, completion and pages are made of.
+pub fn grammar() -> clap::Command {
+    Cli::command().name("kubectl byocni").bin_name("kubectl byocni")
+}
+
 /// Help and version go to standard output and are no failure; clap writes both, coloured as the terminal allows.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: clap::Error, arguments: &[OsString]) -> ExitCode {
+    let error = usage::advised(error, arguments);
     let _ = error.print();
     if error.use_stderr() {
         Outcome::Usage.into()

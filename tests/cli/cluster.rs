@@ -94,10 +94,10 @@ fn servers_that_are_ill() {
     );
     let page = "<html><title>Sign in to the hotel's network</title></html>".to_string();
     shot!("server_html", against(Behaviour::Answers("200 OK", page)).end());
-    shot!(
-        "server_other",
-        against(Behaviour::Answers("200 OK", "[1, 2, 3]".into())).end()
-    );
+    let mut ended = against(Behaviour::Answers("200 OK", "[1, 2, 3]".into())).end();
+    // Lists and the table of pods are read at once: which of them is the first to be told is chance.
+    ended.stderr = ended.stderr.replace("expected a table", "expected a list");
+    shot!("server_other", ended);
 }
 
 #[test]

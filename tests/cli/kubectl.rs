@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use super::run::byocni;
+use super::{programs::required_or_skip, run::byocni};
 
 fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)
@@ -10,19 +10,16 @@ fn on_path(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// The real kubectl, where one is installed.
+pub fn required() -> Option<PathBuf> {
+    let found = on_path("kubectl").ok_or_else(|| "there is no kubectl on the PATH".to_string());
+    required_or_skip("kubectl", found)
+}
+
 #[cfg(unix)]
 #[test]
 fn help_is_in_kubectls_words() {
-    let Some(kubectl) = on_path("kubectl") else {
-        let required = env::var("BYOCNI_TEST_REQUIRE").unwrap_or_default();
-        assert!(
-            !required
-                .split([',', ' '])
-                .any(|tier| tier == "all" || tier == "kubectl"),
-            "there is no kubectl"
-        );
-        return;
-    };
+    let Some(kubectl) = required() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let link = folder.path().join("kubectl-byocni");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kubectl-byocni"), link).expect("a link");

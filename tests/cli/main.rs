@@ -4,7 +4,9 @@
 //! `INSTA_UPDATE=always cargo test --test cli` writes the snapshots anew.
 
 mod cluster;
+mod completion;
 mod display;
+mod examples;
 mod explain;
 mod files;
 mod help;
@@ -16,3 +18,4 @@ mod plans;
 mod programs;
 mod run;
 mod server;
+mod shells;

@@ -51,6 +51,11 @@ pub fn example(name: &str) -> PathBuf {
 }
 
 impl Run {
+    /// Its home and working directory.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// With one more argument, which may hold spaces.
     pub fn arg(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
@@ -200,6 +205,11 @@ impl Ended {
     /// What is in a file of its home; nothing where there is none.
     pub fn left(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.folder.path().join(name)).ok()
+    }
+
+    /// The folder that was its home.
+    pub fn home(&self) -> &str {
+        &self.home
     }
 
     /// Everything that it said.

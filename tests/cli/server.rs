@@ -12,6 +12,8 @@ use std::{
 pub enum Behaviour {
     /// Answers with this status line and body.
     Answers(&'static str, String),
+    /// Answers requests of these paths, query left out, with 200 and this body, all others with 404.
+    Knows(Vec<(&'static str, String)>),
     /// Begins an answer and lets a byte follow every tenth of a second.
     Drips,
     /// Never says a word.
@@ -34,11 +36,23 @@ pub fn serve(behaviour: Behaviour) -> String {
 
 fn answer(mut stream: TcpStream, behaviour: &Behaviour) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let first = lines.next().transpose()?.unwrap_or_default();
+    let target = first.split(' ').nth(1).unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default();
     while lines
         .next()
         .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
     {}
-    match behaviour {
+    let known = match behaviour {
+        Behaviour::Knows(all) => all
+            .iter()
+            .find(|(known, _)| *known == path)
+            .map(|(_, body)| Behaviour::Answers("200 OK", body.clone())),
+        other => Some(other.clone()),
+    };
+    let missing = || Behaviour::Answers("404 Not Found", refusal(404, "NotFound", "not found"));
+    match &known.unwrap_or_else(missing) {
+        Behaviour::Knows(_) => Ok(()),
         Behaviour::Answers(status, body) => {
             let kind = if body.starts_with('<') {
                 "text/html"

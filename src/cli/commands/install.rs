@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 use ipnet::IpNet;
 
 use crate::{
@@ -75,13 +75,13 @@ pub struct Args {
     #[arg(long, value_name = "KEY=JSON", allow_hyphen_values = true)]
     set_json: Vec<String>,
     /// The chart itself: a folder, a .tgz, a URL or oci://…, with @sha256:… if it is pinned
-    #[arg(long, value_name = "CHART", conflicts_with = "manifest")]
+    #[arg(long, value_name = "CHART", value_hint = ValueHint::AnyPath, conflicts_with = "manifest")]
     chart: Option<String>,
     /// A manifest in place of a chart
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cni", "repo", "version"])]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["cni", "repo", "version"])]
     manifest: Option<String>,
     /// Where the chart is looked for: a URL, oci://…, or a folder of charts [default: the project's own repository]
-    #[arg(long, value_name = "REPO", conflicts_with = "chart")]
+    #[arg(long, value_name = "REPO", value_hint = ValueHint::DirPath, conflicts_with = "chart")]
     repo: Option<String>,
     /// Only show the plan; `server` also lets the API server try every object without keeping it
     #[arg(long, value_enum, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client")]

@@ -2,6 +2,7 @@
 
 pub mod abort;
 pub mod capture;
+pub mod completion;
 pub mod explain;
 pub mod history;
 pub mod install;

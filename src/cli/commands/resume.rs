@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueHint};
 
 use crate::{
     cli::{
@@ -42,10 +42,10 @@ pub struct Args {
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
     /// Go on with this chart instead: a folder, a .tgz, a URL or oci://…
-    #[arg(long, value_name = "CHART")]
+    #[arg(long, value_name = "CHART", value_hint = ValueHint::AnyPath)]
     chart: Option<String>,
     /// Where --version is looked for: a URL, oci://…, or a folder of charts
-    #[arg(long, value_name = "REPO", conflicts_with = "chart")]
+    #[arg(long, value_name = "REPO", value_hint = ValueHint::DirPath, conflicts_with = "chart")]
     repo: Option<String>,
     /// A file of values for the chart, over those of the change (may be repeated)
     #[arg(short = 'f', long, value_name = "FILE")]

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -75,10 +75,10 @@ pub struct Args {
     #[arg(long, value_name = "KEY=JSON", allow_hyphen_values = true)]
     set_json: Vec<String>,
     /// The chart itself: a folder, a .tgz, a URL or oci://…, with @sha256:… if it is pinned
-    #[arg(long, value_name = "CHART", conflicts_with = "to")]
+    #[arg(long, value_name = "CHART", value_hint = ValueHint::AnyPath, conflicts_with = "to")]
     chart: Option<String>,
     /// Where the chart is looked for: a URL, oci://…, or a folder of charts [default: the project's own repository]
-    #[arg(long, value_name = "REPO", conflicts_with = "chart")]
+    #[arg(long, value_name = "REPO", value_hint = ValueHint::DirPath, conflicts_with = "chart")]
     repo: Option<String>,
     /// The manifest in its new form, where the CNI was installed from one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "version", "chart", "repo", "values", "set", "set_string", "set_json", "from"])]

@@ -28,6 +28,8 @@ pub(crate) struct Environment {
     pub service_account: PathBuf,
     /// Whether a person can answer a question on standard input.
     pub stdin_is_terminal: bool,
+    /// Whether what programs say on the way is for nobody.
+    pub mute: bool,
 }
 
 impl Environment {
@@ -43,6 +45,16 @@ impl Environment {
             service_port: first_set(&["KUBERNETES_SERVICE_PORT"]),
             service_account: PathBuf::from("/var/run/secrets/kubernetes.io/serviceaccount"),
             stdin_is_terminal: std::io::stdin().is_terminal(),
+            mute: false,
+        }
+    }
+
+    /// The same where nobody looks and nobody can answer.
+    pub fn unwatched(self) -> Self {
+        Self {
+            stdin_is_terminal: false,
+            mute: true,
+            ..self
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) struct Plugin {
     api_version: String,
     install_hint: Option<String>,
     interactive: bool,
+    mute: bool,
     /// The value of `KUBERNETES_EXEC_INFO`.
     info: String,
 }
@@ -94,8 +95,14 @@ impl Plugin {
             api_version,
             install_hint: exec.install_hint.clone().filter(|hint| !hint.is_empty()),
             interactive,
+            mute: false,
             info,
         })
+    }
+
+    /// The same, with its complaints passed on or kept from everybody.
+    pub fn muted(self, mute: bool) -> Self {
+        Self { mute, ..self }
     }
 
     /// Runs the plugin and reads its credential. There is no time limit, because a person may be logging in.
@@ -133,7 +140,7 @@ impl Plugin {
             return Err(failed("its output cannot be read".into()));
         };
         let mut output = Vec::new();
-        let (read, complaint) = tokio::join!(stdout.read_to_end(&mut output), pass_on(stderr));
+        let (read, complaint) = tokio::join!(stdout.read_to_end(&mut output), pass_on(stderr, self.mute));
         read.map_err(|e| failed(format!("its output cannot be read: {e}")))?;
         let status = child.wait().await.map_err(|e| failed(e.to_string()))?;
         if !status.success() {
@@ -252,14 +259,16 @@ fn cluster_info(cluster: &Cluster, authority: Option<&[u8]>) -> Value {
     Value::Object(info)
 }
 
-/// Copies to our own standard error and keeps the last line that says anything.
-async fn pass_on(mut from: tokio::process::ChildStderr) -> Option<String> {
+/// Copies to our own standard error, unless mute, and keeps the last line that says anything.
+async fn pass_on(mut from: tokio::process::ChildStderr, mute: bool) -> Option<String> {
     const KEPT: usize = 4096;
     let mut tail: Vec<u8> = Vec::new();
     let mut buffer = [0u8; 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        // A closed standard error is no reason to fail a login.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), &buffer[..count]);
+        if !mute {
+            // A closed standard error is no reason to fail a login.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), &buffer[..count]);
+        }
         tail.extend_from_slice(&buffer[..count]);
         tail.drain(..tail.len().saturating_sub(KEPT));
     }

@@ -118,7 +118,9 @@ pub(crate) fn source_of(
     Ok(match (token_file, exec) {
         _ if user.token.is_some() || basic => Source::Fixed,
         (Some(path), _) => Source::File(PathBuf::from(path)),
-        (None, Some(exec)) => Source::Exec(Plugin::new(&exec, cluster, authority, env.stdin_is_terminal)?),
+        (None, Some(exec)) => {
+            Source::Exec(Plugin::new(&exec, cluster, authority, env.stdin_is_terminal)?.muted(env.mute))
+        }
         (None, None) => Source::Fixed,
     })
 }

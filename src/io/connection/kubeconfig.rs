@@ -34,6 +34,36 @@ pub(crate) fn target(flags: &Flags, env: &Environment) -> Result<Target, Connect
     Ok(target)
 }
 
+/// The names in the kubeconfigs that apply, in their order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Each context with its cluster.
+    pub contexts: Vec<(String, String)>,
+    /// The current context.
+    pub current: Option<String>,
+    /// The clusters.
+    pub clusters: Vec<String>,
+    /// The users.
+    pub users: Vec<String>,
+}
+
+/// What the kubeconfigs name.
+///
+/// # Errors
+/// When one is not readable, or is none.
+pub(crate) fn names(flags: &Flags, env: &Environment) -> Result<Names, ConnectError> {
+    let (config, _) = load(flags, env)?;
+    let contexts = config.contexts.into_iter();
+    Ok(Names {
+        contexts: contexts
+            .map(|named| (named.name, named.context.unwrap_or_default().cluster))
+            .collect(),
+        current: config.current_context,
+        clusters: config.clusters.into_iter().map(|named| named.name).collect(),
+        users: config.auth_infos.into_iter().map(|named| named.name).collect(),
+    })
+}
+
 /// Every kubeconfig that applies, merged, with the places looked at.
 fn load(flags: &Flags, env: &Environment) -> Result<(Kubeconfig, Vec<PathBuf>), ConnectError> {
     if let Some(path) = flags

@@ -32,6 +32,7 @@ mod why;
 
 pub use duration::parse_duration;
 pub use error::{ConnectError, RequestError};
+pub use kubeconfig::Names;
 
 use environment::Environment;
 use exec::Credential;
@@ -86,6 +87,14 @@ impl fmt::Debug for Flags {
     }
 }
 
+/// What the kubeconfigs that apply name: contexts, clusters, users.
+///
+/// # Errors
+/// When one is not readable, or is none.
+pub fn names(flags: &Flags) -> Result<Names, ConnectError> {
+    kubeconfig::names(flags, &Environment::read())
+}
+
 /// An API server and how to ask it. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection {
@@ -137,6 +146,14 @@ impl Connection {
     /// When no cluster can be chosen or its credentials cannot be had; each error names the next command.
     pub async fn open(flags: &Flags) -> Result<Self, ConnectError> {
         Self::open_in(flags, &Environment::read()).await
+    }
+
+    /// The same while nobody looks, as for a TAB: a credential plugin cannot ask, and what it complains of is not shown.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn unwatched(flags: &Flags) -> Result<Self, ConnectError> {
+        Self::open_in(flags, &Environment::read().unwatched()).await
     }
 
     async fn open_in(flags: &Flags, env: &Environment) -> Result<Self, ConnectError> {
