@@ -173,17 +173,17 @@ impl Cause {
         if any(&["x509:", "certificate signed by", "tls: failed to verify"]) {
             return Cause::Certificate;
         }
-        if any(&[
-            "401",
-            "403",
-            "unauthorized",
-            "authentication required",
-            "basic credential not found",
-        ]) && any(&["fetch", "http", "registry", "token", "pull", "response status"])
+        if (["401", "403"].iter().any(|status| word(&low, status))
+            || any(&[
+                "unauthorized",
+                "authentication required",
+                "basic credential not found",
+            ]))
+            && any(&["fetch", "http", "registry", "token", "pull", "response status"])
         {
             return Cause::RegistryLogin;
         }
-        if any(&["429", "toomanyrequests", "too many requests"]) {
+        if word(&low, "429") || any(&["toomanyrequests", "too many requests"]) {
             return Cause::RegistryLimit;
         }
         if low.contains("namespaces \"") && has("not found") {
@@ -440,6 +440,15 @@ fn denied(said: &str) -> Option<String> {
         .or_else(|| rest.find(": "))
         .unwrap_or(rest.len());
     Some(rest[..end].trim().to_string())
+}
+
+/// Whether a status stands there as a word: ports, digests and versions hold the same digits.
+fn word(low: &str, status: &str) -> bool {
+    low.match_indices(status).any(|(at, _)| {
+        let before = low[..at].chars().next_back();
+        let after = low[at + status.len()..].chars().next();
+        before.is_none_or(char::is_whitespace) && after.is_none_or(|c| !c.is_alphanumeric() && c != '.')
+    })
 }
 
 /// The quoted name behind a mark.

@@ -181,6 +181,35 @@ fn what_is_said_is_understood() {
     insta::assert_snapshot!(all);
 }
 
+/// A port or a digest that holds the digits of a status is none.
+#[test]
+fn digits_are_no_status() {
+    for (said, cause) in [
+        (
+            "Error: failed to fetch http://127.0.0.1:40355/none.tgz : 404 Not Found",
+            Cause::ChartNotFound,
+        ),
+        (
+            "Error: failed to fetch http://127.0.0.1:42911/none.tgz : 404 Not Found",
+            Cause::ChartNotFound,
+        ),
+        (
+            "Error: failed to fetch https://charts.example/a.tgz : 403 Forbidden",
+            Cause::RegistryLogin,
+        ),
+        (
+            "Error: GET \"https://r.example/v2/a\": response status code 401: Unauthorized",
+            Cause::RegistryLogin,
+        ),
+        (
+            "Error: GET \"https://r.example/v2/a\": response status code 429: slow down",
+            Cause::RegistryLimit,
+        ),
+    ] {
+        assert_eq!(Cause::of(said), cause, "{said}");
+    }
+}
+
 #[test]
 fn what_is_a_login_to_a_registry_is_not_a_right_in_the_cluster() {
     let of = |text: &str| Cause::of(&said::complaint(text, &[]));
