@@ -290,8 +290,7 @@ fn the_page_on_json() {
     const HEAD: &str = "# JSON\n\nGenerated from the schemas in [docs/schema](schema); edit those. Tests check them against what the program \
         prints.\n\n`-o json` prints one document, `-o yaml` the same as YAML. Keys are only ever added: ignore those that you do not \
         know. What is absent is `null`. An object of the cluster is a subject everywhere: `kind`, `namespace` (`null` for what lives in none) \
-        and `name`. No value of yours is in them that may be a secret, and nothing that a terminal acts on.\n\n\
-        `version -o json` is not one of them: it is for people who report a bug, and may change.\n";
+        and `name`. No value of yours is in them that may be a secret, and nothing that a terminal acts on.\n";
     let mut page = HEAD.to_string();
     for kind in [
         "ClusterStatus",
@@ -299,6 +298,7 @@ fn the_page_on_json() {
         "ChangePlanList",
         "ChangeResult",
         "ReleaseHistory",
+        "Versions",
     ] {
         let path = format!("docs/schema/{}.schema.json", kind.to_lowercase());
         let text =

@@ -131,6 +131,24 @@ fn the_status_of_every_example_fits() {
 }
 
 #[test]
+fn the_versions_fit() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-byocni"));
+    command.args(["version", "--client", "-o", "json"]);
+    let found = printed(&mut command);
+    assert_eq!(fits(&schemas(), &found, "version"), "Versions");
+    if let Some(helm) = required_or_skip("helm", helm(4)) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-byocni"));
+        command.args(["version", "--client", "-o", "json"]);
+        let mut with_helm = Command::new("env");
+        with_helm.arg(format!("HELM_BIN={}", helm.display()));
+        with_helm.arg(command.get_program()).args(command.get_args());
+        let found = printed(&mut with_helm);
+        assert!(found["helm"]["version"].is_string(), "{found}");
+        fits(&schemas(), &found, "version with helm");
+    }
+}
+
+#[test]
 fn plans_from_the_real_charts_fit() {
     let schemas = schemas();
     let Some((folder, helm)) = outputs::place().zip(required_or_skip("helm", helm(4))) else {

@@ -92,6 +92,8 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
                 serde_json::json!({ "version": format!("v{}", helm.version()), "program": helm.program() })
             });
             let body = serde_json::json!({
+                "apiVersion": "byocni.io/v1alpha1",
+                "kind": "Versions",
                 "plugin": format!("v{}", built.version),
                 "commit": built.commit,
                 "date": built.date,
