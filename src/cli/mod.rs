@@ -55,19 +55,20 @@ struct Cli {
     called: PathBuf,
 }
 
+/// In the order in which help lists them: what is done to a cluster, as it comes in its life; then what helps with that.
 #[derive(Debug, Subcommand)]
 enum Verb {
     Status(commands::status::Args),
-    Capture(commands::capture::Args),
-    Explain(commands::explain::Args),
-    Version(commands::version::Args),
     Install(Box<commands::install::Args>),
     Upgrade(Box<commands::upgrade::Args>),
     Rollback(commands::rollback::Args),
     History(commands::history::Args),
     Resume(Box<commands::resume::Args>),
     Abort(commands::abort::Args),
+    Explain(commands::explain::Args),
+    Capture(commands::capture::Args),
     Completion(commands::completion::Args),
+    Version(commands::version::Args),
 }
 
 impl Verb {
