@@ -17,7 +17,7 @@ use crate::{
         capture::{Capture, Source},
         change::{Ended, Event},
         cni::Cni,
-        codes::release::RELEASE_MISSING,
+        codes::{reading::UNPARSABLE_VALUE, release::RELEASE_MISSING},
         facts::{Asked, Facts},
         finding::{Finding, Subject},
         journal::{self, Pace, Record},
@@ -138,9 +138,12 @@ impl Standing {
             hint: e.hint(),
             outcome: Outcome::Failed,
         })?;
+        if let Some(finding) = unreadable(&facts, &found, &revisions) {
+            return Ok(Err(finding));
+        }
         let deployed = revisions.iter().rev().find(|r| r.status == "deployed");
         let Some(from) = deployed.or(revisions.last()) else {
-            return Ok(Err(no_release(&facts)?));
+            return Ok(Err(no_record(&facts, &found)));
         };
         let book = book::read(&opened.connection)
             .await
@@ -234,6 +237,45 @@ fn named(facts: &Facts<'_>, namespace: Option<&str>) -> Option<(String, String)>
     ours.next()
         .is_none()
         .then(|| (name.to_string(), namespace.to_string()))
+}
+
+/// What is told where the newest revision has a record that helm cannot read: helm passes over it in silence, takes an older
+/// one for the newest, and fails when it writes the next.
+fn unreadable(
+    facts: &Facts<'_>,
+    (release, namespace): &(String, String),
+    revisions: &[Revision],
+) -> Option<Finding> {
+    let newest = facts.release.as_ref()?.revisions.last()?.number;
+    if revisions.iter().any(|r| r.revision >= newest) {
+        return None;
+    }
+    let secret = format!("sh.helm.release.v1.{release}.v{newest}");
+    Some(Finding::new(
+        &UNPARSABLE_VALUE,
+        vec![Subject::namespaced("Secret", namespace, &secret)],
+        format!(
+            "Helm's record of revision {newest} of {namespace}/{release} is damaged, and helm does not see that revision"
+        ),
+        format!(
+            "keep it: kubectl get secret {secret} -n {namespace} -o yaml > record.yaml; then: kubectl delete secret {secret} -n \
+             {namespace}"
+        ),
+    ))
+}
+
+/// What is told where the CNI's objects name a release that helm knows nothing of.
+fn no_record(facts: &Facts<'_>, (release, namespace): &(String, String)) -> Finding {
+    let (name, id) = cni_of(facts).map_or(("the CNI", "--chart PATH"), |cni| (cni.name, cni.id));
+    Finding::new(
+        &RELEASE_MISSING,
+        vec![Subject::namespaced("Release", namespace, release)],
+        format!(
+            "the objects of {name} name the release {namespace}/{release}, and helm has no record of it any more: there is \
+             nothing to upgrade or to roll back"
+        ),
+        format!("kubectl byocni install {id} --take-ownership --dry-run"),
+    )
 }
 
 /// What is told where the CNI belongs to no release.

@@ -1,9 +1,12 @@
 //! What is refused before anything is written, and what needs nothing: each is counted in the API server's audit log.
 
+use std::io::Write as _;
+
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::{
-    running::{AGENTS, all_run, cilium, merge},
+    running::{AGENTS, VALUES, all_run, cilium, merge},
     story::{NODES, SOON, Story, is_ready, items, node_name},
 };
 
@@ -184,6 +187,56 @@ fn without_a_release_there_is_nothing_to_upgrade() {
         items(list).len() == 2 && items(list).iter().all(is_ready)
     });
     told(&["Flannel runs here without a Helm release", "--take-ownership"]);
+}
+
+/// Helm's newest record is damaged, or far larger than it looks, or gone: that is said, nothing is written, and there is a
+/// way on.
+#[test]
+fn a_record_that_is_damaged_huge_or_gone() {
+    let Some(story) = cilium(2, "1.19.6", 3) else {
+        return;
+    };
+    let record = "/api/v1/namespaces/kube-system/secrets/sh.helm.release.v1.cilium.v1";
+    let told = |words: &[&str]| {
+        story.upgrade(&["--to", "1.20"]).expect(4, words);
+        story.rollback(&[]).expect(4, words);
+        let history = story.run(&["history"]);
+        assert_eq!(history.exit, 1, "{}", history.said());
+        assert!(history.said().contains(words[0]), "{}", history.said());
+        assert_eq!(story.writes(), [] as [String; 0]);
+    };
+    let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let mut zeros = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+    zeros.write_all(&vec![b' '; 64 << 20]).expect("packed");
+    let huge = base64(&zeros.finish().expect("packed"));
+    for content in ["garbage", huge.as_str()] {
+        let damage = json!({"data": {"release": base64(content.as_bytes())}});
+        merge(&story, record, &damage);
+        told(&[
+            "record of revision 1 of kube-system/cilium is damaged",
+            "kubectl delete secret",
+        ]);
+    }
+    story.plane.delete(record);
+    told(&["helm has no record of it any more", "--take-ownership"]);
+    let charts = story.chart("");
+    let adopts = [
+        "install",
+        "cilium",
+        "--take-ownership",
+        "--dry-run",
+        "--version",
+        "1.19.6",
+    ];
+    story
+        .run(&[&adopts[..], &VALUES, &["--repo", &charts]].concat())
+        .expect(
+            0,
+            &[
+                "READY",
+                "helm has no record any more of the release kube-system/cilium",
+            ],
+        );
 }
 
 /// A policy engine that is asked about every DaemonSet and is not there, out of reach of AKS' admissions enforcer.

@@ -4,13 +4,16 @@ use serde_json::Value;
 
 use super::{Found, Look};
 use crate::core::{
-    capture::Workload,
+    capture::{Source, Workload},
     cni::Role,
     codes::{
         change::{ALREADY_INSTALLED, FOREIGN_CNI, FOREIGN_RECONCILER, MANAGED_REFUSED},
         preflight::{BYOCNI_UNKNOWN, OWNERSHIP_CONFLICT, OWNERSHIP_TAKEN, RELEASE_IN_THE_WAY},
     },
-    facts::{Detected, Ready, release},
+    facts::{
+        Detected, Ready,
+        release::{self, ReleaseFacts},
+    },
     finding::{Finding, Subject},
     plan::{Installed, Origin, PlannedValue, tree},
     report::Byocni,
@@ -225,8 +228,13 @@ fn there_already(look: &Look<'_>, found: &mut Found) {
         .release
         .as_ref()
         .filter(|r| r.release.name == *name && r.release.namespace == *namespace);
+    // The objects say whose they are, and there is no record of it: nothing is in the way.
+    let lost = |r: &&ReleaseFacts| {
+        let listed = facts.capture.state(Source::Releases).missing(Source::Releases);
+        r.revisions.is_empty() && listed.is_none()
+    };
     // Without a cluster to ask, a capture has the release's name, state and version, and no values.
-    if let Some(known) = of_file {
+    if let Some(known) = of_file.filter(|r| !lost(r)) {
         let version = known.release.version.as_deref().unwrap_or("unknown version");
         let status = known.release.status.as_deref().unwrap_or("unknown state");
         found.findings.push(in_the_way(
@@ -246,6 +254,10 @@ fn there_already(look: &Look<'_>, found: &mut Found) {
         .or_else(|| unknown.into_iter().find(|w| rendered(look, Some(w))));
     let Some(workload) = workload else { return };
     let owner = match &facts.release {
+        Some(other) if lost(&other) => format!(
+            "helm has no record any more of the release {}/{} that it names",
+            other.release.namespace, other.release.name
+        ),
         Some(other) => format!(
             "it belongs to release {}/{}",
             other.release.namespace, other.release.name
@@ -273,7 +285,7 @@ fn there_already(look: &Look<'_>, found: &mut Found) {
         ));
         return;
     }
-    let fix = match &facts.release {
+    let fix = match facts.release.as_ref().filter(|r| !lost(r)) {
         Some(other) => format!("kubectl byocni upgrade -n {} --dry-run", other.release.namespace),
         None => format!("kubectl byocni install {} --take-ownership --dry-run", look.id()),
     };
