@@ -207,7 +207,7 @@ fn scenario_28_an_upgrade_is_killed_late() {
     all_run(&stage, OLD);
 }
 
-/// The API server is away for half a minute in the middle: the upgrade waits, and ends well.
+/// The API server is away for a minute in the middle: the upgrade waits, and ends well.
 #[test]
 fn an_api_server_that_is_away_for_a_while() {
     let Some(stage) = stage(4) else { return };
@@ -223,14 +223,14 @@ fn an_api_server_that_is_away_for_a_while() {
     });
     away.store(true, Ordering::SeqCst);
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(30) {
+    while begun.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(200));
         let down = 3 - versions(&stage).values().sum::<usize>();
         assert!(down <= 1, "no second agent is taken down meanwhile");
     }
     away.store(false, Ordering::SeqCst);
     let told = run.end(LONG);
-    // Half a minute is longer than the lock's lease: who lost it stops, and says how to go on.
+    // A minute is longer than the lock's lease: who lost it stops, and says how to go on.
     if told.exit != Some(0) {
         assert!(matches!(told.exit, Some(1 | 7)), "{told:#?}");
         assert!(

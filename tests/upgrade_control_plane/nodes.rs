@@ -100,13 +100,15 @@ fn after_a_pause_nodes_that_were_lost_and_taken_away_hold_up_nobody() {
     at_rest(&story, "1.20.0");
 }
 
-/// Agents that need long are not bad ones: their own start-up budget counts.
+/// Agents that need three minutes are not bad ones: their own start-up budget counts.
 #[test]
 fn agents_that_need_long_are_waited_for() {
     let Some(story) = cilium(2, "1.19.6", 4) else {
         return;
     };
-    new_agents_are_slow(&story, Duration::from_secs(60));
+    story
+        .kubelet
+        .set(&node_name(1, 2), Behaviour::Slow(Duration::from_secs(180)));
     story
         .upgrade(&[&["--to", "1.20"], &QUICK[..]].concat())
         .expect(0, &["DONE"]);
