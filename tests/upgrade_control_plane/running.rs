@@ -70,16 +70,18 @@ pub fn by_helm(story: &Story, verb: &str, more: &[&str], version: &str) {
 /// Waits until all that runs in the cluster is well.
 pub fn comes_up(story: &Story, nodes: usize, version: &str) {
     let plane = &story.plane;
-    plane.wait_for("nodes Ready", SOON * 2, NODES, |list| {
+    // Many nodes on a busy machine take their time.
+    let limit = SOON * 2 + Duration::from_secs(nodes as u64);
+    plane.wait_for("nodes Ready", limit, NODES, |list| {
         items(list).len() == nodes && items(list).iter().all(is_ready)
     });
-    plane.wait_for("pods Ready", SOON * 2, KUBE_SYSTEM, |list| {
+    plane.wait_for("pods Ready", limit, KUBE_SYSTEM, |list| {
         // With one node a second operator has no place.
         let waits = |pod: &&Value| !is_ready(pod) && !pod["spec"]["nodeName"].is_null();
         items(list).iter().filter(waits).count() == 0
     });
     for path in [AGENTS, PROXIES] {
-        plane.wait_for("agents up", SOON * 2, path, |set| {
+        plane.wait_for("agents up", limit, path, |set| {
             let status = &set["status"];
             let whole = |field: &str| status[field] == nodes;
             status["observedGeneration"] == set["metadata"]["generation"]
@@ -88,7 +90,7 @@ pub fn comes_up(story: &Story, nodes: usize, version: &str) {
                     .all(whole)
         });
     }
-    plane.wait_for("no pod is tainted away", SOON, NODES, |list| {
+    plane.wait_for("no pod is tainted away", limit, NODES, |list| {
         !list.to_string().contains("node.cilium.io/agent-not-ready")
     });
     assert_eq!(versions(story), BTreeSet::from([format!("v{version}")]));
