@@ -55,7 +55,13 @@ pub fn impatient(nodes: usize, version: &str, helm: u8) -> Option<Story> {
 
 fn with(options: Options, nodes: usize, version: &str, helm: u8) -> Option<Story> {
     let story = Story::with(options, helm, |plane| aks::start(plane, nodes))?;
-    by_helm(&story, "install", &[], version);
+    // More nodes than the pool has blocks for.
+    let wide = [
+        "--set",
+        "ipam.operator.clusterPoolIPv4PodCIDRList={10.244.0.0/15}",
+    ];
+    let more = if nodes > 256 { &wide[..] } else { &[] };
+    by_helm(&story, "install", more, version);
     comes_up(&story, nodes, version);
     Some(story)
 }
