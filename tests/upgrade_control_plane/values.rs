@@ -1,11 +1,13 @@
 //! Only values change: the agents read them at their start, so they are started again.
 
+use std::process::Child;
+
 use crate::{
     clusters::{Behaviour, Which},
     running::{
         QUICK, agents, all_run, at_rest, cilium, deleted, moved, operation, proxies, turned_back, until,
     },
-    story::{Ran, SOON},
+    story::{Ran, SOON, Story},
     watched::Watch,
 };
 
@@ -60,6 +62,19 @@ fn scenario_46_other_values_reach_the_agents() {
     assert_eq!(story.writes()[writes.len()..], [] as [String; 0]);
 }
 
+/// Starts an upgrade to other values alone, with so much time.
+fn begun(story: &Story, within: &str) -> Child {
+    let set = [
+        "upgrade",
+        "--set",
+        "debug.enabled=true",
+        "--yes",
+        "--timeout",
+        within,
+    ];
+    story.start(&[&set[..], &QUICK[..]].concat())
+}
+
 /// Acceptance scenario 46, failing at the canary: only what was touched is started again.
 #[test]
 fn scenario_46_other_values_that_fail_are_taken_back() {
@@ -69,15 +84,7 @@ fn scenario_46_other_values_that_fail_are_taken_back() {
     let (before, beside) = (agents(&story), proxies(&story));
     // Agents that run do so; none comes up any more.
     story.kubelet.set_everywhere(Which::Agent, Behaviour::ImagePull);
-    let set = [
-        "upgrade",
-        "--set",
-        "debug.enabled=true",
-        "--yes",
-        "--timeout",
-        "20s",
-    ];
-    let running = story.start(&[&set[..], &QUICK[..]].concat());
+    let running = begun(&story, "20s");
     until("it turns back", SOON * 6, || turned_back(&story));
     story.kubelet.set_everywhere(Which::Agent, Behaviour::Healthy);
     Ran::end(running).expect(6, &["ROLLED BACK", "pods of 1 of 5 nodes"]);
@@ -100,15 +107,7 @@ fn scenario_46_other_values_that_fail_late_are_taken_back() {
         return;
     };
     let before = agents(&story);
-    let set = [
-        "upgrade",
-        "--set",
-        "debug.enabled=true",
-        "--yes",
-        "--timeout",
-        "60s",
-    ];
-    let running = story.start(&[&set[..], &QUICK[..]].concat());
+    let running = begun(&story, "60s");
     until("three nodes are done", SOON * 6, || {
         operation(&story).is_some_and(|operation| {
             let done = operation["replaces"]["done"].as_array();
