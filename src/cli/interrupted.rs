@@ -38,7 +38,9 @@ pub struct Interrupted {
     pub connection: Connection,
     /// The same for helm.
     pub target: Target,
-    /// What the journal says.
+    /// What the journal said when it was read.
+    pub stood: Operation,
+    /// What is gone on with: the same, until other parts are asked for.
     pub operation: Operation,
     /// The CNI, where it is a known one.
     pub cni: Option<&'static Cni>,
@@ -87,6 +89,7 @@ impl Interrupted {
             kubernetes: capture.server_version.as_ref().map(ToString::to_string),
             connection,
             target,
+            stood: operation.clone(),
             operation,
             luggage,
         }))

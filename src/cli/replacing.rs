@@ -22,7 +22,7 @@ use crate::{
         finding::{Finding, Subject},
         journal::{self, Pace, Record},
         plan::{Plan, Request, assemble},
-        revision::{Recorded, strategy_only},
+        revision::{Recorded, Revision, strategy_only},
         rollout,
     },
     io::{
@@ -33,7 +33,7 @@ use crate::{
         },
         charts::Charts,
         connection::{Connection, parse_duration},
-        helm::{Helm, Revision, Target},
+        helm::{Helm, Target},
         recorded::{self, Kept},
     },
     render::{self, outcome},

@@ -7,6 +7,7 @@ pub mod checks;
 pub mod cni;
 pub mod code;
 pub mod codes;
+pub mod course;
 pub mod facts;
 pub mod finding;
 pub mod gate;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{chart::Chart, manifest::Object};
@@ -34,6 +35,32 @@ pub struct Recorded {
     pub values: Value,
     /// What was rendered then, hooks left out.
     pub manifest: Vec<Object>,
+}
+
+/// A revision as helm lists it in a release's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number, from 1.
+    pub revision: i64,
+    /// `deployed`, `failed`, `superseded`, `uninstalling`, `pending-install`, `pending-upgrade`, `pending-rollback`, …
+    pub status: String,
+    /// The chart's name.
+    pub chart: String,
+    /// The chart's version.
+    pub version: String,
+    /// What the chart installs.
+    pub app_version: String,
+    /// When it was written, where helm says so in a form that can be read.
+    pub updated: Option<Timestamp>,
+    /// Helm's remark: `Install complete`, `Rollback to 2`, or why it failed.
+    pub description: String,
+}
+
+impl Revision {
+    /// Whether helm was interrupted, or is at work: until somebody rolls back, no upgrade is possible.
+    pub fn pending(&self) -> bool {
+        self.status.starts_with("pending-") || self.status == "uninstalling"
+    }
 }
 
 /// A revision as a history lists it, as far as going back to it is concerned.

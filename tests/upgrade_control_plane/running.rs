@@ -223,6 +223,11 @@ pub fn until_deleted(story: &Story, count: usize) {
     until("pods are deleted", SOON * 6, || deleted(story).len() >= count);
 }
 
+/// Whether tests run that show nothing new, and take long: figures for people who want them.
+pub fn figures_are_asked_for() -> bool {
+    std::env::var_os("BYOCNI_TEST_FIGURES").is_some()
+}
+
 /// Waits until this holds.
 pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + limit;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     clusters::{Behaviour, Which},
-    running::{QUICK, agents, all_run, at_rest, cilium, deleted, moved},
+    running::{QUICK, agents, all_run, at_rest, cilium, deleted, figures_are_asked_for, moved},
     watched::Watch,
 };
 
@@ -64,7 +64,7 @@ fn scenario_25_two_hundred_nodes_and_ten_at_once() {
 /// Acceptance scenario 25 with five hundred, for people who ask for figures: it shows nothing more, and takes minutes.
 #[test]
 fn scenario_25_five_hundred_nodes_and_ten_at_once() {
-    if std::env::var_os("BYOCNI_TEST_FIGURES").is_none() {
+    if !figures_are_asked_for() {
         return;
     }
     let most = upgraded(500, Duration::from_secs(1), &[], 4);

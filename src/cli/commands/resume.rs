@@ -196,7 +196,7 @@ async fn resumed(
         stop: signals.stop(),
         tell: &tell,
     };
-    let ended = watcher.during(change::resume(job)).await;
+    let ended = watcher.during(change::resume(job, &found.stood)).await;
     watcher.end();
     tell_end(&changed, &ended?, args.output, terminal)
 }

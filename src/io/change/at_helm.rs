@@ -16,8 +16,15 @@ use tokio::sync::watch;
 
 use super::{lock::Lock, run::Job, tries::Tries};
 use crate::{
-    core::{change::Event, codes::change::HELM_FAILED, finding::Finding, plan::differing, revision},
-    io::helm::{Change, HelmError, Release, Revision, Stop},
+    core::{
+        change::Event,
+        codes::change::HELM_FAILED,
+        course::{self, Ask},
+        finding::Finding,
+        plan::differing,
+        revision::Revision,
+    },
+    io::helm::{Change, HelmError, Release, Stop},
 };
 
 /// Helm's own limit: for hooks, and for the API server to serve definitions. The network is waited for by the gate.
@@ -56,11 +63,8 @@ pub async fn settled(job: &Job<'_>) -> Result<Option<Revision>, HelmError> {
     let mut told = false;
     loop {
         let newest = newest(job).await?;
-        let pending = newest.as_ref().is_some_and(Revision::pending);
-        let fresh = newest
-            .as_ref()
-            .is_some_and(|r| r.revision > job.operation.before.revision.unwrap_or(0));
-        if !pending || !fresh || begun.elapsed() > OUTLIVED || job.stopping() {
+        let at_work = course::at_work(newest.as_ref(), &job.operation);
+        if !at_work || begun.elapsed() > OUTLIVED || job.stopping() {
             return Ok(newest);
         }
         if !told {
@@ -105,38 +109,43 @@ pub async fn install(job: &Job<'_>, lock: &Lock, wanted: Wanted<'_>) -> Result<O
 /// has done already is left.
 pub async fn replace(job: &Job<'_>, lock: &Lock, wanted: Wanted<'_>) -> Result<Option<Finding>, HelmError> {
     until_stopped(job, lock, "helm upgrade", async |release| {
-        let Some(mut newest) = settled(job).await? else {
-            return Ok(Some(gone()));
-        };
-        if newest.pending() {
-            // Nobody is at work on it any more. Ours is brought to its end, and holds agents still; a stranger's would
-            // have their DaemonSet replace them at once: the one before it, which they run.
-            let ours = newest.revision > job.operation.before.revision.unwrap_or(0);
-            let stood = job.operation.replaces.as_ref().map(|r| r.revision);
-            let revision = stood.filter(|_| !ours).unwrap_or(newest.revision);
-            release.rollback(revision, HELM_LIMIT, false).await?;
-            match self::newest(job).await? {
-                Some(after) => newest = after,
-                None => return Ok(Some(gone())),
+        let mut newest = settled(job).await?;
+        loop {
+            let ask = course::ask(
+                newest.as_ref(),
+                &job.operation,
+                wanted.version,
+                wanted.description,
+            );
+            match (ask, &newest) {
+                (Ask::Finish(revision), _) => {
+                    release.rollback(revision, HELM_LIMIT, false).await?;
+                    newest = self::newest(job).await?;
+                    if newest.as_ref().is_some_and(Revision::pending) {
+                        return Ok(Some(failed(
+                            "the release is still pending after a rollback",
+                            None,
+                        )));
+                    }
+                }
+                (Ask::Compare, Some(there)) => {
+                    let given = release.values(Some(there.revision)).await?;
+                    if !differing(&given, wanted.values).is_empty() {
+                        release.upgrade(&change(&wanted)).await?;
+                    }
+                    return Ok(None);
+                }
+                (Ask::Upgrade, Some(_)) => {
+                    release.upgrade(&change(&wanted)).await?;
+                    return Ok(None);
+                }
+                (Ask::Gone, _) | (_, None) => {
+                    return Ok(Some(failed("the release is not there any more", None)));
+                }
             }
         }
-        let ours = newest.revision > job.operation.before.revision.unwrap_or(0);
-        if ours && newest.status == "deployed" && newest.version == wanted.version {
-            let given = release.values(Some(newest.revision)).await?;
-            let held =
-                revision::strategy_only(&newest.description) == revision::strategy_only(wanted.description);
-            if held && differing(&given, wanted.values).is_empty() {
-                return Ok(None);
-            }
-        }
-        release.upgrade(&change(&wanted)).await?;
-        Ok(None)
     })
     .await
-}
-
-fn gone() -> Finding {
-    failed("the release is not there any more", None)
 }
 
 fn change<'w>(wanted: &Wanted<'w>) -> Change<'w> {

@@ -1,6 +1,6 @@
 //! An upgrade or a rollback: the release gets another chart or other values in place, its agents are replaced node by
 //! node where that is this CNI's way, and the network is watched. What fails goes the same way back, to the revision
-//! that was there before, from Helm's own record.
+//! that was there before, from Helm's own record. What comes next is decided in core/course.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::{
     held::{Held, Slipped},
     journal::JournalError,
     roll,
-    run::{Came, ChangeError, Interrupted, Job, definitions, gate, left_in_the_middle},
+    run::{ChangeError, Gated, Interrupted, Job, definitions, gate, left_in_the_middle},
 };
 use crate::{
     core::{
         change::Ended,
         cni::Cni,
-        codes::{self, change::CHANGE_INTERRUPTED},
+        course::{self, Course, Direction, End, Outcome, Step},
         facts::configured::Configured,
         finding::Finding,
-        gate::{Expectation, Look, Reach},
+        gate::{Expectation, Reach},
         journal::{Pace, Phase, Restored},
         plan::tree,
         revision::{BROKEN, OURS, STRATEGY_ONLY},
@@ -37,65 +37,52 @@ pub(super) struct Way<'w> {
     /// What the release is to become in the end.
     pub wanted: Wanted<'w>,
     /// What the gate waits for.
-    pub expected: &'w Expectation,
+    pub expected: Expectation,
     /// How fast agents are replaced; nothing where the CNI's own controllers replace them.
     pub pace: Option<Pace>,
     /// Whether it is the way back.
     pub back: bool,
 }
 
+impl<'w> Way<'w> {
+    /// The way in this direction; nothing where there is none.
+    fn of(job: &'w Job<'_>, direction: Direction) -> Option<Way<'w>> {
+        let pace = job.operation.replaces.as_ref()?.pace;
+        Some(match direction {
+            Direction::There => Way {
+                wanted: job.wanted(),
+                expected: job.expected.clone(),
+                pace,
+                back: false,
+            },
+            Direction::Back => {
+                let former = job.former.as_ref()?;
+                Way {
+                    wanted: Wanted {
+                        chart: former.chart,
+                        version: former.version,
+                        values: former.values,
+                        description: OURS,
+                    },
+                    expected: Expectation {
+                        limit: former.expected.limit.max(BACK_WITHIN),
+                        ..former.expected.clone()
+                    },
+                    pace,
+                    back: true,
+                }
+            }
+        })
+    }
+}
+
 /// From the operation's phase to the end.
 ///
 /// # Errors
 /// Where it could not be gone on with; the journal stays.
-pub(super) async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
-    let Some(replaces) = &job.operation.replaces else {
-        return Err(ChangeError::Nothing);
-    };
-    if let Some((slug, message)) = &replaces.back {
-        let because = known(slug, message);
-        return back(&job, held, because, job.operation.phase).await;
-    }
-    let there = Way {
-        wanted: job.wanted(),
-        expected: &job.expected,
-        pace: replaces.pace,
-        back: false,
-    };
-    match go(&job, &mut held, &there, job.operation.phase).await {
-        Ok(Came::Through(look)) => {
-            record(&job, &mut held, None).await;
-            end(held, Phase::Strategy)
-                .await
-                .map(|lost| lost.unwrap_or(done(&job, look)))
-        }
-        Ok(Came::Paused(because)) => {
-            held.leave().await;
-            Ok(Ended::Paused { because })
-        }
-        Ok(Came::AtCanary(canaries)) => {
-            // What goes on does not stop there a second time.
-            let noted = held.note(|operation| {
-                if let Some(pace) = operation.replaces.as_mut().and_then(|r| r.pace.as_mut()) {
-                    pace.pause = false;
-                }
-            });
-            if let Err(slipped) = noted.await {
-                return left_in_the_middle(held, Interrupted::Slipped(Phase::Rolling, slipped)).await;
-            }
-            held.leave().await;
-            Ok(Ended::AtCanary { canaries })
-        }
-        Ok(Came::Short(because)) => fall_back(&job, held, because, vec![]).await,
-        Ok(Came::ToTheGate(failure, _)) => {
-            let nodes = match &failure.reach {
-                Reach::Partly { nodes } => nodes.clone(),
-                Reach::Whole => vec![],
-            };
-            fall_back(&job, held, failure.finding(), nodes).await
-        }
-        Err(interrupted) => left_in_the_middle(held, interrupted).await,
-    }
+pub(super) async fn go_on(job: Job<'_>, held: Held) -> Result<Ended, ChangeError> {
+    let course = Course::of(&job.operation, !job.definitions.is_empty(), job.former.is_some());
+    follow(&job, held, course.ok_or(ChangeError::Nothing)?).await
 }
 
 /// Takes an interrupted upgrade or rollback back.
@@ -103,89 +90,124 @@ pub(super) async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeE
 /// # Errors
 /// Where it could not be taken back; the journal stays.
 pub(super) async fn abort(job: Job<'_>, held: Held, because: Finding) -> Result<Ended, ChangeError> {
-    let phase = job.operation.phase;
-    let turned = job.operation.replaces.as_ref().is_some_and(|r| r.back.is_some());
-    back(&job, held, because, if turned { phase } else { Phase::Planned }).await
+    let course = Course::aborting(&job.operation, job.former.is_some(), because);
+    follow(&job, held, course.ok_or(ChangeError::Nothing)?).await
 }
 
-fn done(job: &Job<'_>, look: Box<Look>) -> Ended {
-    Ended::Done {
-        look,
-        broken_before: job.operation.before.broken_nodes.clone(),
-    }
-}
-
-async fn fall_back(
-    job: &Job<'_>,
-    held: Held,
-    because: Finding,
-    nodes: Vec<String>,
-) -> Result<Ended, ChangeError> {
-    if job.operation.no_rollback {
-        held.leave().await;
-        return Ok(Ended::Stays {
-            because,
-            why: "--no-rollback was given".into(),
-            nodes,
-        });
-    }
-    back(job, held, because, Phase::Planned).await
-}
-
-/// Goes back to the revision that was there before. It is one way only: from here on nothing is upgraded any more.
-async fn back(job: &Job<'_>, mut held: Held, because: Finding, from: Phase) -> Result<Ended, ChangeError> {
-    let stays = |why: String, nodes: Vec<String>| Ended::Stays {
-        because: because.clone(),
-        why,
-        nodes,
-    };
-    let Some(replaces) = &job.operation.replaces else {
-        return Err(ChangeError::Nothing);
-    };
-    let Some(former) = &job.former else {
-        held.leave().await;
-        let why = format!("revision {} can no longer be read", replaces.revision);
-        return Ok(stays(why, vec![]));
-    };
-    let turned_before = replaces.back.is_some();
-    // What was never begun needs no way back.
-    match at_helm::newest(job).await {
-        Ok(newest) if newest.as_ref().map(|r| r.revision) == job.operation.before.revision => {
-            return match end(held, job.operation.phase).await? {
-                Some(lost) => Ok(lost),
-                None => Ok(Ended::Back {
-                    because,
-                    left: vec![],
-                    stays: definitions_stay(job),
-                }),
-            };
+/// Carries out what the course says, one step after the other.
+async fn follow(job: &Job<'_>, mut held: Held, mut course: Course) -> Result<Ended, ChangeError> {
+    let mut phase = job.operation.phase;
+    loop {
+        let step = course.next().clone();
+        if let Step::End(end) = step {
+            return ended(job, held, &course, end, phase).await;
         }
-        Ok(Some(newest)) if !turned_before => {
-            // Nobody goes back to it by itself.
-            let record = held.book.journal.records.entry(key(job)).or_default();
-            record.health.insert(newest.revision, BROKEN.into());
-        }
-        Ok(_) => {}
-        Err(error) => {
-            held.leave().await;
-            return Err(ChangeError::from(error).midway(job.operation.phase));
-        }
-    }
-    let turned = held
-        .note(|operation| {
-            if let Some(replaces) = &mut operation.replaces {
-                let reason = (because.code.slug.to_string(), because.message.clone());
-                if replaces.back.is_none() {
-                    replaces.done.clear();
-                }
-                replaces.back.get_or_insert(reason);
+        if let Some(begins) = step.phase() {
+            phase = begins;
+            if let Err(slipped) = held.phase(phase).await {
+                return left_in_the_middle(held, Interrupted::Slipped(phase, slipped)).await;
             }
-            operation.phase = from.max(Phase::Helm);
-        })
-        .await;
-    if let Err(slipped) = turned {
-        return left_in_the_middle(held, Interrupted::Slipped(job.operation.phase, slipped)).await;
+        }
+        match carry_out(job, &mut held, &course, &step, phase).await {
+            Ok(outcome) => course.came(outcome),
+            Err(interrupted) => return left_in_the_middle(held, interrupted).await,
+        }
     }
+}
+
+/// One step. The journal says already that it is begun.
+async fn carry_out(
+    job: &Job<'_>,
+    held: &mut Held,
+    course: &Course,
+    step: &Step,
+    phase: Phase,
+) -> Result<Outcome, Interrupted> {
+    let short = |finding: Option<Finding>| match finding {
+        Some(because) => Outcome::Bad {
+            because,
+            nodes: vec![],
+        },
+        None => Outcome::Well,
+    };
+    let way = step.direction().and_then(|direction| Way::of(job, direction));
+    match (step, way) {
+        (Step::Define, _) => definitions(job, held).await.map(short),
+        (Step::Look, _) => match at_helm::newest(job).await {
+            Ok(newest) => {
+                let newest = newest.map(|newest| newest.revision);
+                Ok(match newest == job.operation.before.revision {
+                    true => Outcome::Untouched,
+                    false => Outcome::Touched(newest),
+                })
+            }
+            Err(error) => Err(Interrupted::Helm(phase, error)),
+        },
+        (Step::Turn { broken }, _) => match turn_round(job, held, course, *broken).await {
+            Ok(()) => Ok(Outcome::Well),
+            Err(slipped) => Err(Interrupted::Slipped(phase, slipped)),
+        },
+        (Step::Helm(_), Some(way)) => {
+            let still = way.pace.map(|_| still(way.wanted.values, way.expected.cni));
+            let wanted = match &still {
+                Some(values) => Wanted {
+                    values,
+                    description: STRATEGY_ONLY,
+                    ..way.wanted
+                },
+                None => way.wanted,
+            };
+            let does = format!(
+                "helm upgrade {} to {} in {}",
+                job.operation.release, wanted.version, job.operation.namespace
+            );
+            job.step("helm-upgrade", does);
+            helm(job, held, wanted, phase).await.map(short)
+        }
+        (Step::Roll(_), Some(way)) => match way.pace {
+            Some(pace) => roll::roll(job, held, &way, pace).await,
+            None => Ok(Outcome::Well),
+        },
+        (Step::Gate(_), Some(way)) => match gate(job, held, &way.expected).await? {
+            Gated::Open(look) => Ok(Outcome::Open(look)),
+            Gated::Shut(failure, _) => Ok(Outcome::Bad {
+                because: failure.finding(),
+                nodes: match failure.reach {
+                    Reach::Partly { nodes } => nodes,
+                    Reach::Whole => vec![],
+                },
+            }),
+        },
+        (Step::Strategy(..), Some(way)) => {
+            // The template is the same: no pod moves.
+            job.step(
+                "strategy",
+                "give the DaemonSets the chart's own update strategy back",
+            );
+            helm(job, held, way.wanted, phase).await.map(short)
+        }
+        // The course leads no way that is not there.
+        (Step::Helm(_) | Step::Roll(_) | Step::Gate(_) | Step::Strategy(..), None) | (Step::End(_), _) => {
+            Ok(short(Some(at_helm::failed("there is no way back", None))))
+        }
+    }
+}
+
+/// Writes down that it goes back. From here on nothing is upgraded any more, by whoever goes on.
+async fn turn_round(
+    job: &Job<'_>,
+    held: &mut Held,
+    course: &Course,
+    broken: Option<i64>,
+) -> Result<(), Slipped> {
+    let (Some(because), Some(replaces)) = (course.because(), &job.operation.replaces) else {
+        return Ok(());
+    };
+    if let Some(revision) = broken {
+        let record = held.book.journal.records.entry(key(job)).or_default();
+        record.health.insert(revision, BROKEN.into());
+    }
+    held.note(|operation| course::turn(operation, because)).await?;
     job.step(
         "back",
         format!(
@@ -193,120 +215,71 @@ async fn back(job: &Job<'_>, mut held: Held, because: Finding, from: Phase) -> R
             because.code.slug, replaces.revision, job.operation.chart.name, replaces.version
         ),
     );
-    let expected = Expectation {
-        limit: former.expected.limit.max(BACK_WITHIN),
-        ..former.expected.clone()
-    };
-    let way = Way {
-        wanted: Wanted {
-            chart: former.chart,
-            version: former.version,
-            values: former.values,
-            description: OURS,
-        },
-        expected: &expected,
-        pace: replaces.pace,
-        back: true,
-    };
-    match go(job, &mut held, &way, from).await {
-        Ok(Came::Through(_)) => {
-            let restored = restored(job, &expected).await;
-            record(job, &mut held, restored).await;
-            match end(held, Phase::Strategy).await? {
-                Some(lost) => Ok(lost),
-                None => Ok(Ended::Back {
-                    because,
-                    left: vec![],
-                    stays: definitions_stay(job),
-                }),
-            }
-        }
-        Ok(Came::Short(second) | Came::Paused(second)) => {
-            held.leave().await;
-            let why = format!("the way back failed as well: {}", second.message);
-            Ok(stays(why, vec![]))
-        }
-        Ok(Came::AtCanary(nodes)) => {
-            held.leave().await;
-            Ok(stays("the way back was stopped".into(), nodes))
-        }
-        Ok(Came::ToTheGate(second, _)) => {
-            held.leave().await;
-            let nodes = match &second.reach {
-                Reach::Partly { nodes } => nodes.clone(),
-                Reach::Whole => vec![],
-            };
-            let why = format!("the way back failed as well: {}", second.finding().message);
-            Ok(stays(why, nodes))
-        }
-        Err(interrupted) => left_in_the_middle(held, interrupted).await,
-    }
+    Ok(())
 }
 
-/// One way, from this phase on.
-async fn go(job: &Job<'_>, held: &mut Held, way: &Way<'_>, from: Phase) -> Result<Came, Interrupted> {
-    if !way.back
-        && from <= Phase::ApplyingCrds
-        && let Some(finding) = definitions(job, held).await?
-    {
-        return Ok(Came::Short(finding));
-    }
-    let cni = way.expected.cni;
-    let held_still = way.pace.map(|_| still(way.wanted.values, cni));
-    if from <= Phase::Helm {
-        let wanted = match &held_still {
-            Some(values) => Wanted {
-                values,
-                description: STRATEGY_ONLY,
-                ..way.wanted
-            },
-            None => way.wanted,
-        };
-        if let Some(finding) = helm(job, held, wanted, Phase::Helm, "helm-upgrade").await? {
-            return Ok(Came::Short(finding));
+/// Closes the journal, or leaves it for somebody to go on with.
+async fn ended(
+    job: &Job<'_>,
+    mut held: Held,
+    course: &Course,
+    end: End,
+    phase: Phase,
+) -> Result<Ended, ChangeError> {
+    let because = || course.because().cloned().ok_or(ChangeError::Nothing);
+    match end {
+        End::Done(look) => {
+            record(job, &mut held, None).await;
+            let done = Ended::Done {
+                look,
+                broken_before: job.operation.before.broken_nodes.clone(),
+            };
+            Ok(close(held, phase).await?.unwrap_or(done))
+        }
+        End::TakenBack | End::Untouched => {
+            if matches!(end, End::TakenBack) {
+                let restored = restored(job).await;
+                record(job, &mut held, restored).await;
+            }
+            let back = Ended::Back {
+                because: because()?,
+                left: vec![],
+                stays: definitions_stay(job),
+            };
+            Ok(close(held, phase).await?.unwrap_or(back))
+        }
+        End::Paused(because) => {
+            held.leave().await;
+            Ok(Ended::Paused { because })
+        }
+        End::AtCanary(canaries) => {
+            if let Err(slipped) = held.note(course::past_the_canaries).await {
+                return left_in_the_middle(held, Interrupted::Slipped(phase, slipped)).await;
+            }
+            held.leave().await;
+            Ok(Ended::AtCanary { canaries })
+        }
+        End::Stays { why, nodes } => {
+            held.leave().await;
+            Ok(Ended::Stays {
+                because: because()?,
+                why,
+                nodes,
+            })
         }
     }
-    if let Some(pace) = way.pace.filter(|_| from <= Phase::Rolling) {
-        let to = |slipped| Interrupted::Slipped(Phase::Rolling, slipped);
-        held.phase(Phase::Rolling).await.map_err(to)?;
-        if let Some(came) = roll::roll(job, held, way, pace).await? {
-            return Ok(came);
-        }
-    }
-    let look = match gate(job, held, way.expected).await? {
-        Came::Through(look) => look,
-        other => return Ok(other),
-    };
-    if way.pace.is_some() {
-        // The template is the same: no pod moves.
-        if let Some(finding) = helm(job, held, way.wanted, Phase::Strategy, "strategy").await? {
-            return Ok(Came::Short(finding));
-        }
-    }
-    Ok(Came::Through(look))
 }
 
 /// Has helm bring the release to what is wanted; a finding where it would not.
 async fn helm(
     job: &Job<'_>,
-    held: &mut Held,
+    held: &Held,
     wanted: Wanted<'_>,
     phase: Phase,
-    step: &'static str,
 ) -> Result<Option<Finding>, Interrupted> {
-    let to = |slipped| Interrupted::Slipped(phase, slipped);
-    held.phase(phase).await.map_err(to)?;
-    let does = match phase {
-        Phase::Strategy => "give the DaemonSets the chart's own update strategy back".to_string(),
-        _ => format!(
-            "helm upgrade {} to {} in {}",
-            job.operation.release, wanted.version, job.operation.namespace
-        ),
-    };
-    job.step(step, does);
     let brought = at_helm::replace(job, &held.lock, wanted).await;
     if !held.lock.held() && !held.lock.ours().await {
-        return Err(to(Slipped::Lost));
+        return Err(Interrupted::Slipped(phase, Slipped::Lost));
     }
     match brought {
         Ok(finding) if finding.is_none() && job.stopping() && phase == Phase::Helm => {
@@ -314,7 +287,7 @@ async fn helm(
         }
         Ok(finding) => Ok(finding),
         Err(HelmError::Stopped { .. }) => Err(Interrupted::ByUser(phase)),
-        Err(error) => Err(Interrupted::Helm(error)),
+        Err(error) => Err(Interrupted::Helm(phase, error)),
     }
 }
 
@@ -371,8 +344,9 @@ async fn record(job: &Job<'_>, held: &mut Held, restored: Option<Restored>) {
 
 /// That the agents' configuration was written anew on the way back and says what it said before: agents that were never
 /// touched run with what stands there.
-async fn restored(job: &Job<'_>, expected: &Expectation) -> Option<Restored> {
+async fn restored(job: &Job<'_>) -> Option<Restored> {
     let since = job.operation.before.configured?;
+    let expected = &job.former.as_ref()?.expected;
     // Without it `status` has a warning too many, and nothing else is lost.
     let capture = cluster::read(job.connection, job.asked, &|_, _, _| {})
         .await
@@ -387,7 +361,7 @@ fn key(job: &Job<'_>) -> String {
 }
 
 /// Ends the journal; what the change ended as where the lock was lost meanwhile.
-async fn end(held: Held, phase: Phase) -> Result<Option<Ended>, ChangeError> {
+async fn close(held: Held, phase: Phase) -> Result<Option<Ended>, ChangeError> {
     match held.end().await {
         Ok(()) => Ok(None),
         Err(ChangeError::Journal(JournalError::Changed)) => Ok(Some(Ended::Lost { phase })),
@@ -406,11 +380,4 @@ fn definitions_stay(job: &Job<'_>) -> Vec<String> {
             )
         })
         .collect()
-}
-
-/// The finding that a way back was begun for, as the journal keeps it.
-fn known(slug: &str, message: &str) -> Finding {
-    let code = codes::find(slug).unwrap_or(&CHANGE_INTERRUPTED);
-    let fix = format!("kubectl byocni explain {}", code.slug);
-    Finding::new(code, vec![], message.to_string(), fix)
 }

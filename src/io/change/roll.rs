@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     held::{Held, Slipped},
     replace::Way,
-    run::{Came, Interrupted, Job},
+    run::{Interrupted, Job},
     tries,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         capture::{Capture, Pod},
         change::Event,
         codes::preflight::CHANGE_PAUSED,
+        course::Outcome,
         facts::{Facts, configured::Configured},
         finding::Finding,
         gate::{self, probe::ProbeSeen},
@@ -42,13 +43,13 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How long agents that were taken down are waited for when the user wants to stop.
 const AT_REST_WITHIN: Duration = Duration::from_secs(120);
 
-/// Replaces what is outdated; nothing where all of it is done.
+/// Replaces what is outdated.
 pub(super) async fn roll(
     job: &Job<'_>,
     held: &mut Held,
     way: &Way<'_>,
     pace: Pace,
-) -> Result<Option<Came>, Interrupted> {
+) -> Result<Outcome, Interrupted> {
     (job.tell)(&Event::Step {
         name: "rolling",
         limit: Some(Duration::from_secs(pace.limit_seconds)),
@@ -81,7 +82,7 @@ async fn until_done(
     held: &mut Held,
     way: &Way<'_>,
     pace: Pace,
-) -> Result<Option<Came>, Interrupted> {
+) -> Result<Outcome, Interrupted> {
     let begun = Instant::now();
     let slipped = |slipped| Interrupted::Slipped(Phase::Rolling, slipped);
     // What an earlier run of this way has done; a way back begins with nothing.
@@ -154,10 +155,15 @@ async fn until_done(
             }
         }
         match look.next {
-            Do::Done => return Ok(None),
-            Do::Failed(failure) => return Ok(Some(Came::Short(failure.finding()))),
-            Do::Paused(why) => return Ok(Some(Came::Paused(paused(&why)))),
-            Do::AtCanary => return Ok(Some(Came::AtCanary(look.done))),
+            Do::Done => return Ok(Outcome::Well),
+            Do::Failed(failure) => {
+                return Ok(Outcome::Bad {
+                    because: failure.finding(),
+                    nodes: vec![],
+                });
+            }
+            Do::Paused(why) => return Ok(Outcome::Paused(paused(&why))),
+            Do::AtCanary => return Ok(Outcome::AtCanary(look.done)),
             Do::Replace(pods) if !job.stopping() => {
                 for pod in &pods {
                     if !held.lock.ours().await {

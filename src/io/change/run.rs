@@ -219,26 +219,29 @@ pub async fn begin(
     go_on(job, held).await
 }
 
-/// Finishes an interrupted change: `job` is made from its journal and its Secret.
+/// Finishes an interrupted change: `job` is made from its journal, which said `stood`, and from its Secret.
 ///
 /// # Errors
 /// Where it could not be gone on with; the journal stays.
-pub async fn resume(mut job: Job<'_>) -> Result<Ended, ChangeError> {
+pub async fn resume(job: Job<'_>, stood: &Operation) -> Result<Ended, ChangeError> {
     job.step("lock", "take the lock over from whoever was interrupted");
     let mut held = match Held::take(job.connection, &super::who(), job.tell).await? {
         Ok(held) => held,
         Err(finding) => return Ok(Ended::Refused(finding)),
     };
-    match &held.book.journal.operation {
-        Some(operation) if operation.id == job.operation.id => {
-            job.operation.phase = job.operation.phase.min(operation.phase);
-        }
-        _ => {
-            held.leave().await;
-            return Ok(Ended::Refused(stale(
-                "the journal is no longer that of this change",
-            )));
-        }
+    // Between the look at the journal and the lock somebody may have answered a question, or waited for the lease:
+    // another run may have gone on, and even have turned back.
+    let moved = match &held.book.journal.operation {
+        Some(operation) if operation == stood => None,
+        Some(operation) if operation.id == stood.id => Some(format!(
+            "somebody else has gone on with the change, and stopped {}",
+            operation.phase.doing()
+        )),
+        _ => Some("the journal is no longer that of this change".into()),
+    };
+    if let Some(moved) = moved {
+        held.leave().await;
+        return Ok(Ended::Refused(stale(&moved)));
     }
     if job.operation.phase == Phase::Back {
         let because = interrupted(&job.operation);
@@ -352,9 +355,7 @@ async fn go_on(job: Job<'_>, mut held: Held) -> Result<Ended, ChangeError> {
                 Err(error) => Err(error.midway(Phase::Gate)),
             }
         }
-        // Nothing pauses an install.
-        Ok(Came::Short(because) | Came::Paused(because)) => fall_back(&job, held, because, None).await,
-        Ok(Came::AtCanary(_)) => left_in_the_middle(held, Interrupted::ByUser(Phase::Gate)).await,
+        Ok(Came::Short(because)) => fall_back(&job, held, because, None).await,
         Ok(Came::ToTheGate(failure, look)) => {
             let because = failure.finding();
             fall_back(&job, held, because, Some((*failure, *look))).await
@@ -375,25 +376,29 @@ pub(super) async fn left_in_the_middle(held: Held, interrupted: Interrupted) -> 
             held.leave().await;
             Err(ChangeError::from(error).midway(phase))
         }
-        Interrupted::Helm(error) => {
+        Interrupted::Helm(phase, error) => {
             held.leave().await;
-            Err(ChangeError::from(error).midway(Phase::Helm))
+            Err(ChangeError::from(error).midway(phase))
         }
     }
 }
 
-/// How far the steps came.
-pub(super) enum Came {
+/// How far the steps of an install came.
+enum Came {
     /// The network was seen to work.
     Through(Box<Look>),
-    /// Something outside asks for a pause that became too long.
-    Paused(Finding),
-    /// The canaries are well, and the user wants to look at them.
-    AtCanary(Vec<String>),
     /// A step failed before there was a network to look at.
     Short(Finding),
     /// The gate did not open.
     ToTheGate(Box<Failure>, Box<Look>),
+}
+
+/// What the gate decided.
+pub(super) enum Gated {
+    /// The network was seen to work.
+    Open(Box<Look>),
+    /// Waiting is over.
+    Shut(Box<Failure>, Box<Look>),
 }
 
 /// Why the steps were left in the middle, the journal staying as it is.
@@ -403,16 +408,18 @@ pub(super) enum Interrupted {
     /// Lock or journal.
     Slipped(Phase, Slipped),
     /// Helm could not be asked where the release stands, or is still at work.
-    Helm(HelmError),
+    Helm(Phase, HelmError),
 }
 
 async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
     let from = job.operation.phase;
     let to = |phase| move |slipped| Interrupted::Slipped(phase, slipped);
-    if from <= Phase::ApplyingCrds
-        && let Some(finding) = definitions(job, held).await?
-    {
-        return Ok(Came::Short(finding));
+    if from <= Phase::ApplyingCrds && !job.definitions.is_empty() {
+        let phase = Phase::ApplyingCrds;
+        held.phase(phase).await.map_err(to(phase))?;
+        if let Some(finding) = definitions(job, held).await? {
+            return Ok(Came::Short(finding));
+        }
     }
     if from <= Phase::Helm {
         held.phase(Phase::Helm).await.map_err(to(Phase::Helm))?;
@@ -432,24 +439,22 @@ async fn steps(job: &Job<'_>, held: &mut Held) -> Result<Came, Interrupted> {
             Ok(None) => {}
             Ok(Some(finding)) => return Ok(Came::Short(finding)),
             Err(HelmError::Stopped { .. }) => return Err(Interrupted::ByUser(Phase::Helm)),
-            Err(error) => return Err(Interrupted::Helm(error)),
+            Err(error) => return Err(Interrupted::Helm(Phase::Helm, error)),
         }
         if job.stopping() {
             return Err(Interrupted::ByUser(Phase::Helm));
         }
     }
-    gate(job, held, &job.expected).await
+    held.phase(Phase::Gate).await.map_err(to(Phase::Gate))?;
+    Ok(match gate(job, held, &job.expected).await? {
+        Gated::Open(look) => Came::Through(look),
+        Gated::Shut(failure, look) => Came::ToTheGate(failure, look),
+    })
 }
 
 /// Applies the definitions that go first; a finding where the server would not have them.
-pub(super) async fn definitions(job: &Job<'_>, held: &mut Held) -> Result<Option<Finding>, Interrupted> {
-    if job.definitions.is_empty() {
-        return Ok(None);
-    }
+pub(super) async fn definitions(job: &Job<'_>, held: &Held) -> Result<Option<Finding>, Interrupted> {
     let phase = Phase::ApplyingCrds;
-    held.phase(phase)
-        .await
-        .map_err(|slipped| Interrupted::Slipped(phase, slipped))?;
     job.step(
         "apply-crds",
         format!(
@@ -466,13 +471,7 @@ pub(super) async fn definitions(job: &Job<'_>, held: &mut Held) -> Result<Option
 }
 
 /// Watches until the network is seen to work, or waiting is over.
-pub(super) async fn gate(
-    job: &Job<'_>,
-    held: &mut Held,
-    expected: &Expectation,
-) -> Result<Came, Interrupted> {
-    let to = |slipped| Interrupted::Slipped(Phase::Gate, slipped);
-    held.phase(Phase::Gate).await.map_err(to)?;
+pub(super) async fn gate(job: &Job<'_>, held: &Held, expected: &Expectation) -> Result<Gated, Interrupted> {
     job.step("gate", "wait until the network is seen to work");
     let watching = Watching {
         connection: job.connection,
@@ -483,8 +482,8 @@ pub(super) async fn gate(
         tell: job.tell,
     };
     match watching.watch(&held.lock).await {
-        Watched::Passed(look) => Ok(Came::Through(look)),
-        Watched::Failed(failure, look) => Ok(Came::ToTheGate(failure, look)),
+        Watched::Passed(look) => Ok(Gated::Open(look)),
+        Watched::Failed(failure, look) => Ok(Gated::Shut(failure, look)),
         Watched::Stopped => Err(Interrupted::ByUser(Phase::Gate)),
         Watched::Lost => Err(Interrupted::Slipped(Phase::Gate, Slipped::Lost)),
     }

@@ -1,35 +1,8 @@
 //! The revisions of a release, as `helm history -o json` lists them.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::core::text::Text;
-
-/// One revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revision {
-    /// Its number, from 1.
-    pub revision: i64,
-    /// `deployed`, `failed`, `superseded`, `uninstalling`, `pending-install`, `pending-upgrade`, `pending-rollback`, …
-    pub status: String,
-    /// The chart's name.
-    pub chart: String,
-    /// The chart's version.
-    pub version: String,
-    /// What the chart installs.
-    pub app_version: String,
-    /// When it was written, where helm says so in a form that can be read.
-    pub updated: Option<Timestamp>,
-    /// Helm's remark: `Install complete`, `Rollback to 2`, or why it failed.
-    pub description: String,
-}
-
-impl Revision {
-    /// Whether helm was interrupted, or is at work: until somebody rolls back, no upgrade is possible.
-    pub fn pending(&self) -> bool {
-        self.status.starts_with("pending-") || self.status == "uninstalling"
-    }
-}
+use crate::core::{revision::Revision, text::Text};
 
 /// The shape that both majors write; helm 4 adds fields.
 #[derive(Deserialize)]

@@ -23,7 +23,6 @@ use serde_json::Value;
 pub use cause::{Cause, Owned};
 pub use environment::Environment;
 pub use error::HelmError;
-pub use history::Revision;
 pub use release::{Change, Release};
 pub use run::Stop;
 pub use target::Target;

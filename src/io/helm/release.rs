@@ -5,10 +5,11 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use serde_json::Value;
 
 use super::{
-    Cause, Helm, HelmError, Revision, Stop, Target, history, joined,
+    Cause, Helm, HelmError, Stop, Target, history, joined,
     run::{Call, Manner},
     said,
 };
+use crate::core::revision::Revision;
 
 /// Limit of what asks the cluster one thing: helm reads every revision of the release, each up to 1 MB.
 const ASK_LIMIT: Duration = Duration::from_secs(60);
