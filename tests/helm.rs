@@ -18,10 +18,11 @@ use kubectl_byocni::{
     core::{
         chart::Offered,
         manifest::{Object, objects},
+        revision::Revision,
     },
     io::{
         charts::{ChartError, ChartSource, Charts, Fetched},
-        helm::{Cause, Change, Environment, Helm, HelmError, Rendering, Revision, Target},
+        helm::{Cause, Change, Environment, Helm, HelmError, Rendering, Target},
     },
 };
 use serde_json::{Value, json};

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::{
     clusters::{Asked, Fault, Objects, Proxy},
     stage::{LEASE, LONG, MINUTE, Stage, until},
+    upgraded,
 };
 
 /// Whether the plugin makes the lock's Lease.
@@ -213,4 +214,39 @@ fn record() -> String {
     gzip.write_all(release.to_string().as_bytes())
         .expect("compressed");
     STANDARD.encode(STANDARD.encode(gzip.finish().expect("compressed")))
+}
+
+/// Who resumes has read the journal and is about to take the lock; meanwhile an abort begins the way back, and breaks
+/// off. What was read before counts no more: nothing of the way there is done again.
+#[test]
+fn a_resume_that_was_late_does_not_turn_round_what_went_back_meanwhile() {
+    let Some(stage) = upgraded::stage(3) else { return };
+    let charts = stage.chart("");
+    let mut run = stage.start(&upgraded::upgrade(&charts, &["--soak", "300s", "--settle", "2s"]));
+    until("the first agent is new", MINUTE * 2, || {
+        upgraded::versions(&stage).contains_key(upgraded::NEW)
+    });
+    run.says("rolling:");
+    run.signal(Signal::INT);
+    assert_eq!(run.end(MINUTE).exit, Some(130));
+    let late = Proxy::start(&stage.plane);
+    let lock = |asked: &Asked| asked.path.contains("/leases") && !asked.by_helm();
+    late.rule(move |asked| lock(asked).then_some(Fault::Hold));
+    let waits = stage.start_with(late.kubeconfig(), &["resume", "--yes"]);
+    until("it asks for the lock", MINUTE * 2, || {
+        late.seen().iter().any(lock)
+    });
+    let mut abort = stage.start(&["abort", "--yes"]);
+    abort.says("back:");
+    abort.signal(Signal::INT);
+    assert_eq!(abort.end(MINUTE).exit, Some(130));
+    late.heal();
+    let told = waits.end(MINUTE * 2);
+    assert_eq!(told.exit, Some(4), "{told:#?}");
+    assert!(told.out.contains("plan-stale"), "{told:#?}");
+    let written = late.writes().into_iter().filter(|asked| !lock(asked));
+    assert_eq!(written.count(), 0, "{:#?}", late.writes());
+    let told = stage.run(&["resume"], LONG);
+    assert_eq!(told.exit, Some(6), "{told:#?}");
+    upgraded::all_run(&stage, upgraded::OLD);
 }
