@@ -65,6 +65,8 @@ pub struct World {
     /// Whether a turn was ever stored.
     turned: bool,
     pub broken: BTreeSet<i64>,
+    /// The next of helm's operations after so many fails.
+    pub helm_fails_after: Option<u8>,
     pub deeds: Vec<Deed>,
 }
 
@@ -196,6 +198,7 @@ impl World {
             stood,
             turned: false,
             broken: BTreeSet::new(),
+            helm_fails_after: None,
             deeds: vec![],
         };
         world.store(&operation);
@@ -275,6 +278,12 @@ impl World {
     fn helm(&mut self, made: Kept, lot: &mut Lot) -> Result<bool, Ran> {
         assert_eq!(self.orphan, None, "two helms at once: {:?}", self.deeds);
         self.history.push(made);
+        let fails = self.helm_fails_after == Some(0);
+        self.helm_fails_after = self.helm_fails_after.and_then(|more| more.checked_sub(1));
+        if fails {
+            self.last().status = "failed".into();
+            return Ok(false);
+        }
         match lot.draw(16) {
             // Killed with its plugin, or in its place at work for a while.
             1 => return Err(Ran::Interrupted),

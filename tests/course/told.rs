@@ -96,3 +96,20 @@ fn an_abort_after_the_canaries() {
     assert_eq!(since, back);
     assert_eq!(world.broken.into_iter().collect::<Vec<_>>(), [3]);
 }
+
+/// Helm fails once the network works: that stays, and who resumes gives the strategy back. No agent moves again.
+#[test]
+fn a_strategy_that_cannot_be_given_back() {
+    let start = start();
+    let mut world = World::new(&start);
+    world.helm_fails_after = Some(1);
+    assert_eq!(world.run(Verb::Resume, &start, &mut Lot::default()), Ran::Left);
+    assert_eq!(world.deeds.last(), Some(&Deed::Helm(There)));
+    assert!(!world.deeds.contains(&Deed::Turned), "{:?}", world.deeds);
+    assert_eq!(world.run(Verb::Resume, &start, &mut Lot::default()), Ran::Done);
+    let moved = world
+        .deeds
+        .iter()
+        .filter(|deed| matches!(deed, Deed::Replaced(..)));
+    assert_eq!(moved.count(), 2);
+}

@@ -242,3 +242,29 @@ fn an_api_server_that_is_away_for_a_while() {
     }
     all_run(&stage, NEW);
 }
+
+/// Helm fails once every agent is new and the network works: nobody's agents are replaced once more for that. What is
+/// left to do is said, and `resume` does it.
+#[test]
+fn what_fails_behind_the_gate_is_finished_and_not_taken_back() {
+    let Some(mut stage) = stage(4) else { return };
+    let charts = stage.chart("");
+    let honest = stage.helm_program().to_owned();
+    let once = stage.plane.dir().join("upgraded-once");
+    let deed = format!(
+        "if [ -e {0} ]; then echo 'Error: UPGRADE FAILED: no' >&2; exit 1; fi; touch {0}",
+        once.display()
+    );
+    stage.helm_lies("upgrade", &deed);
+    let told = stage
+        .start(&upgrade(&charts, &["--soak", "1s", "--settle", "2s"]))
+        .end(LONG);
+    assert_eq!(told.exit, Some(7), "{told:#?}");
+    assert!(told.out.contains("the network works"), "{told:#?}");
+    assert_eq!(versions(&stage), BTreeMap::from([(NEW.into(), 3)]));
+    assert_eq!(stage.phase().as_deref(), Some("strategy"));
+    stage.use_helm(&honest);
+    let told = stage.run(&["resume"], LONG);
+    stage.assert_installed(&told);
+    all_run(&stage, NEW);
+}

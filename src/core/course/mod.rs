@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! Define ─► Helm ─► Roll ─► Gate ─► Strategy ─► End(Done)            the way there
-//!    └────────┴───────┴───────┴─────────┴─► Look ─► End(Untouched)   what fails
-//!                                            └─► Turn ─► Helm ─► Roll ─► Gate ─► Strategy ─► End(TakenBack)
+//!    └────────┴───────┴───────┴─► Look ─► End(Untouched)             what fails
+//!                                  └─► Turn ─► Helm ─► Roll ─► Gate ─► Strategy ─► End(TakenBack)
 //! ```
 //!
 //! What it promises, and tests/course keeps under interruptions drawn by lot: it ends; once it has turned, nothing of the
@@ -232,7 +232,18 @@ impl Course {
     fn failed(&mut self, there: bool, outcome: Outcome) {
         let stays = |why: String, nodes| Step::End(End::Stays { why, nodes });
         let as_well = |second: &Finding| format!("the way back failed as well: {}", second.message);
+        let works = "the network works; its DaemonSets replace no agent by themselves until resume gives them the \
+                     chart's own update strategy back";
+        let at_strategy = matches!(self.next, Step::Strategy(..));
         self.next = match (outcome, there) {
+            // Nobody's agents are replaced once more for that.
+            (Outcome::Bad { because, .. }, true) if at_strategy => {
+                self.because = Some(because);
+                stays(works.into(), vec![])
+            }
+            (Outcome::Bad { because, .. }, false) if at_strategy => {
+                stays(format!("{works} ({})", because.message), vec![])
+            }
             (Outcome::Bad { because, nodes }, true) => {
                 self.turn_round(because);
                 if self.no_rollback {
