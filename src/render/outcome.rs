@@ -210,6 +210,7 @@ pub(super) struct ChangeResult<'a> {
 /// How a change ended.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 enum Outcome {
     Done,
     Refused,
