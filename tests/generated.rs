@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Command};
 use kubectl_byocni::{
     cli::{self, scripts},
     core::codes,
-    render::explain,
+    render::{explain, schemas::schemas},
 };
 use serde_json::Value;
 
@@ -213,7 +213,7 @@ fn the_list_of_commands() {
 }
 
 /// What a page tells once, though many places refer to it.
-const TOLD_ONCE: &[&str] = &["#/$defs/subject", "#/$defs/plan"];
+const TOLD_ONCE: &[&str] = &["#/$defs/Subject", "#/$defs/ChangePlan"];
 
 /// Where a schema refers to another, that one.
 fn followed(root: &Value, schema: &Value) -> Value {
@@ -284,33 +284,40 @@ fn rows(root: &Value, schema: &Value, path: &str, found: &mut Vec<[String; 3]>) 
     }
 }
 
+/// The file of a kind's schema.
+fn file_of(kind: &str) -> String {
+    format!("{}.schema.json", kind.to_lowercase())
+}
+
+/// The schemas of what `-o json` prints, from the types that are written.
+#[test]
+fn the_schemas() {
+    let mut names = vec![];
+    for (kind, schema) in schemas() {
+        is(
+            &format!("docs/schema/{}", file_of(kind)),
+            &format!("{schema:#}\n"),
+        );
+        names.push(file_of(kind));
+    }
+    are_all_of("docs/schema", &names);
+}
+
 /// What the JSON means, from its schemas.
 #[test]
 fn the_page_on_json() {
-    const HEAD: &str = "# JSON\n\nGenerated from the schemas in [docs/schema](schema); edit those. Tests check them against what the program \
-        prints.\n\n`-o json` prints one document, `-o yaml` the same as YAML. Keys are only ever added: ignore those that you do not \
+    const HEAD: &str = "# JSON\n\nGenerated, like the schemas in [docs/schema](schema), from the types that the program writes and from \
+        their comments. Tests check them against what it prints.\n\n`-o json` prints one document, `-o yaml` the same as YAML. Keys are only ever added: ignore those that you do not \
         know. What is absent is `null`. An object of the cluster is a subject everywhere: `kind`, `namespace` (`null` for what lives in none) \
         and `name`. No value of yours is in them that may be a secret, and nothing that a terminal acts on.\n";
     let mut page = HEAD.to_string();
-    for kind in [
-        "ClusterStatus",
-        "ChangePlan",
-        "ChangePlanList",
-        "ChangeResult",
-        "ReleaseHistory",
-        "Versions",
-    ] {
-        let path = format!("docs/schema/{}.schema.json", kind.to_lowercase());
-        let text =
-            fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(&path)).expect("a schema");
-        let schema: Value = serde_json::from_str(&text).expect("JSON");
+    for (kind, schema) in schemas() {
+        let file = file_of(kind);
         let mut all = vec![];
         rows(&schema, &schema, "", &mut all);
         page += &format!(
-            "\n## {kind}\n\n{}. Schema: [{}](schema/{}).\n\n| Path | Type | Meaning |\n|---|---|---|\n",
+            "\n## {kind}\n\n{}. Schema: [{file}](schema/{file}).\n\n| Path | Type | Meaning |\n|---|---|---|\n",
             schema["description"].as_str().unwrap_or_default(),
-            path.trim_start_matches("docs/schema/"),
-            path.trim_start_matches("docs/schema/"),
         );
         for [path, kind, said] in &all[1..] {
             page += &format!("| {path} | {kind} | {said} |\n");

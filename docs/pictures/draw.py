@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Draws what a terminal shows as a picture: text with colours on standard input, a PNG at the path that is given.
+"""Draws what a terminal shows as a picture: text with colours on standard input, a PNG at the path that is given; where
+a text is given too, from the last line on that has it. docs/pictures/make calls it.
 
-    tmux capture-pane -p -e -S - -t SESSION | docs/pictures/draw.py docs/pictures/install-cilium.png
+    tmux capture-pane -p -e -t SESSION | docs/pictures/draw.py docs/pictures/install-cilium-gate.png READY
 
 Needs Python with Pillow, and the font DejaVu Sans Mono (Debian: python3-pil, fonts-dejavu-core).
 """
@@ -53,6 +54,9 @@ def main():
     while lines and not re.sub(r"\x1b\[[0-9;:]*m", "", lines[-1]).strip():
         lines.pop()
     rows = cells(lines)
+    top = sys.argv[2] if len(sys.argv) > 2 else ""
+    starts = [at for at, row in enumerate(rows) if top and top in "".join(character for character, _, _ in row)]
+    rows = rows[starts[-1]:] if starts else rows
     regular = ImageFont.truetype(f"{FONT}.ttf", SIZE)
     bold = ImageFont.truetype(f"{FONT}-Bold.ttf", SIZE)
     # Not in the font of fixed width: what turns while something goes on.

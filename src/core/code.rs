@@ -1,9 +1,10 @@
 //! What a finding's code is: its number, its name, how bad it is, and the words of `explain`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How bad the state is that a code names. The order is worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The cluster's network does not work, or will stop working, somewhere.
@@ -26,7 +27,9 @@ impl Severity {
 }
 
 /// What can be done to a cluster's CNI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// Bring a CNI to a cluster that has none.

@@ -2,12 +2,15 @@
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::net::IpAddr;
 
 use super::{code::Severity, finding::Finding};
 
 /// The state of the cluster's network in one word (DESIGN: "Words").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No error. Warnings may be there.
     Healthy,
@@ -32,7 +35,8 @@ impl Verdict {
 }
 
 /// Whether the platform leaves the CNI to its users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Byocni {
     /// No sign of a CNI that the platform runs, and proof that users bring it.
     Confirmed,

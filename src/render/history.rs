@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
     humanize::plural,
     line::{Line, clean, clip},
     markdown::escape,
+    schemas::API_VERSION,
     theme::{self, Mark, Tone},
 };
 use crate::core::{
@@ -185,41 +188,71 @@ fn names(history: &History) -> String {
     shown.map(|row| format!("{}\n", row.revision)).collect()
 }
 
-#[derive(Serialize)]
+/// What `history -o json` prints.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ReleaseHistory {
+pub struct ReleaseHistory {
+    /// The version of this format.
+    #[schemars(extend("const" = API_VERSION))]
     api_version: &'static str,
+    /// Which document it is.
+    #[schemars(extend("const" = ReleaseHistory::KIND))]
     kind: &'static str,
+    /// The product, else the chart's name.
     cni: String,
+    /// The release.
     release: Release,
+    /// Oldest first; Helm forgets the oldest by and by.
     revisions: Vec<Revision>,
 }
 
-#[derive(Serialize)]
+/// The release.
+#[derive(Serialize, JsonSchema)]
 struct Release {
+    /// Its name.
     name: String,
+    /// Its namespace.
     namespace: String,
 }
 
-#[derive(Serialize)]
+/// A revision.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Revision {
+    /// From 1.
+    #[schemars(range(min = 0))]
     revision: i64,
-    created_at: Option<String>,
+    /// When it was written.
+    created_at: Option<Timestamp>,
+    /// The chart.
     chart: Chart,
+    /// Helm's word: `deployed`, `superseded`, `failed`, ….
     status: String,
+    /// The verdict after the change; `null` where none was recorded.
     health: Option<String>,
+    /// What was new in it, in a few words; values are counted, never shown.
     changed: String,
+    /// Who made it, `user@host`, where it is known.
     by: Option<String>,
+    /// Whether it only holds the agents still for a rollout.
     hidden: bool,
 }
 
-#[derive(Serialize)]
+/// The chart.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Chart {
+    /// Its name.
     name: String,
+    /// Its version.
     version: String,
+    /// What it installs.
     app_version: String,
+}
+
+impl ReleaseHistory {
+    /// What `kind` says.
+    pub const KIND: &'static str = "ReleaseHistory";
 }
 
 /// `ReleaseHistory` of byocni.io/v1alpha1: every revision, hidden ones too.
@@ -227,7 +260,7 @@ fn document(history: &History) -> ReleaseHistory {
     let text = |text: &str| Text::new(text).as_str().to_string();
     let one = |row: &Row| Revision {
         revision: row.revision,
-        created_at: row.when.map(|when| when.to_string()),
+        created_at: row.when,
         chart: Chart {
             name: text(&row.chart),
             version: text(&row.version),
@@ -240,8 +273,8 @@ fn document(history: &History) -> ReleaseHistory {
         hidden: row.hidden,
     };
     ReleaseHistory {
-        api_version: "byocni.io/v1alpha1",
-        kind: "ReleaseHistory",
+        api_version: API_VERSION,
+        kind: ReleaseHistory::KIND,
         cni: text(&history.cni),
         release: Release {
             name: text(&history.release),

@@ -6,7 +6,9 @@ pub mod explain;
 pub mod humanize;
 pub mod outcome;
 pub mod progress;
+pub mod schemas;
 pub mod theme;
+pub mod versions;
 
 mod advice;
 mod changes;

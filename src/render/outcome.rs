@@ -1,10 +1,12 @@
 //! How a change ended: text for people, whose last line is the most important, and `ChangeResult` for programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     Style,
     line::{Line, clean, wrap},
+    schemas::API_VERSION,
     theme::{self, Mark, Tone},
 };
 use crate::core::{
@@ -174,33 +176,69 @@ pub fn lines(changed: &Changed, ended: &Ended, style: &Style) -> Vec<String> {
     lines
 }
 
-#[derive(Serialize)]
+/// What `install`, `upgrade`, `rollback`, `resume` and `abort` print with `-o json` when they end.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ChangeResult<'a> {
+pub(super) struct ChangeResult<'a> {
+    /// The version of this format.
+    #[schemars(extend("const" = API_VERSION))]
     api_version: &'static str,
+    /// Which document it is.
+    #[schemars(extend("const" = ChangeResult::KIND))]
     kind: &'static str,
-    operation: &'static str,
+    /// What was changed.
+    operation: Change,
+    /// The product, else the chart's name.
     cni: &'a str,
+    /// What the chart installs.
     version: &'a str,
+    /// `namespace/name`.
     release: &'a str,
+    /// What was replaced; `null` for an install.
     from: Option<&'a str>,
-    outcome: &'static str,
-    because: Option<Item<'a>>,
+    /// How it ended.
+    outcome: Outcome,
+    /// The finding behind it.
+    because: Option<Because<'a>>,
+    /// Nodes that it is about: broken before (`done`), the canaries (`at-canary`), without a network
+    /// (`not-recovered`).
     nodes: &'a [String],
+    /// What could not be taken back.
     left: &'a [String],
 }
 
-#[derive(Serialize)]
-struct Item<'a> {
+/// How a change ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum Outcome {
+    Done,
+    Refused,
+    Stopped,
+    Paused,
+    AtCanary,
+    RolledBack,
+    NotRecovered,
+    LostLock,
+}
+
+/// A finding.
+#[derive(Serialize, JsonSchema)]
+struct Because<'a> {
+    /// The code, `BYO` and four digits: docs/codes.md.
+    #[schemars(regex(pattern = "^BYO[0-9]{4}$"))]
     code: &'static str,
+    /// The code's name in words.
     slug: &'static str,
+    /// What was seen.
     message: &'a str,
+    /// What to do.
     fix: &'a str,
 }
 
-impl<'a> Item<'a> {
+impl<'a> Because<'a> {
     fn of(finding: &'a Finding) -> Self {
-        Item {
+        Because {
             code: finding.code.id,
             slug: finding.code.slug,
             message: &finding.message,
@@ -220,30 +258,36 @@ pub fn yaml(changed: &Changed, ended: &Ended) -> String {
     crate::yaml::to_string(&result(changed, ended)).unwrap_or_else(|_| json(changed, ended))
 }
 
+impl ChangeResult<'_> {
+    /// What `kind` says.
+    pub const KIND: &'static str = "ChangeResult";
+}
+
 /// `ChangeResult` of byocni.io/v1alpha1.
 fn result<'a>(changed: &'a Changed, ended: &'a Ended) -> ChangeResult<'a> {
-    let (outcome, because, nodes, left): (&'static str, Option<&Finding>, &[String], &[String]) = match ended
-    {
-        Ended::Done { broken_before, .. } => ("done", None, broken_before, &[]),
-        Ended::Refused(finding) => ("refused", Some(finding), &[], &[]),
-        Ended::Stopped { .. } => ("stopped", None, &[], &[]),
-        Ended::Paused { because } => ("paused", Some(because), &[], &[]),
-        Ended::AtCanary { canaries } => ("at-canary", None, canaries, &[]),
-        Ended::Back { because, left, .. } if left.is_empty() => ("rolled-back", Some(because), &[], &[]),
-        Ended::Back { because, left, .. } => ("not-recovered", Some(because), &[], left),
-        Ended::Stays { because, nodes, .. } => ("not-recovered", Some(because), nodes, &[]),
-        Ended::Lost { .. } => ("lost-lock", None, &[], &[]),
+    let (outcome, because, nodes, left): (Outcome, Option<&Finding>, &[String], &[String]) = match ended {
+        Ended::Done { broken_before, .. } => (Outcome::Done, None, broken_before, &[]),
+        Ended::Refused(finding) => (Outcome::Refused, Some(finding), &[], &[]),
+        Ended::Stopped { .. } => (Outcome::Stopped, None, &[], &[]),
+        Ended::Paused { because } => (Outcome::Paused, Some(because), &[], &[]),
+        Ended::AtCanary { canaries } => (Outcome::AtCanary, None, canaries, &[]),
+        Ended::Back { because, left, .. } if left.is_empty() => {
+            (Outcome::RolledBack, Some(because), &[], &[])
+        }
+        Ended::Back { because, left, .. } => (Outcome::NotRecovered, Some(because), &[], left),
+        Ended::Stays { because, nodes, .. } => (Outcome::NotRecovered, Some(because), nodes, &[]),
+        Ended::Lost { .. } => (Outcome::LostLock, None, &[], &[]),
     };
     ChangeResult {
-        api_version: "byocni.io/v1alpha1",
-        kind: "ChangeResult",
-        operation: changed.change.as_str(),
+        api_version: API_VERSION,
+        kind: ChangeResult::KIND,
+        operation: changed.change,
         cni: &changed.cni,
         version: &changed.version,
         release: &changed.release,
         from: changed.from.as_deref(),
         outcome,
-        because: because.map(Item::of),
+        because: because.map(Because::of),
         nodes,
         left,
     }

@@ -3,12 +3,19 @@
 //! A mirror of [`Report`] of its own, so that the report can change without the contract. Keys are only ever added,
 //! and always optional ones; absent values are `null`.
 
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Style;
+use super::{
+    Style,
+    schemas::{API_VERSION, or_null},
+};
 use crate::core::{
+    code::Severity,
+    facts::{AgentState, platform},
     finding::{Finding, Subject},
-    report::{self, Report},
+    report::{self, Byocni, Report, Verdict},
 };
 
 /// `-o json`.
@@ -25,154 +32,261 @@ pub fn yaml(report: &Report, style: &Style) -> String {
     crate::yaml::to_string(&ClusterStatus::of(report)).unwrap_or_else(|_| json(report, style))
 }
 
-#[derive(Serialize)]
+/// What `status -o json` prints.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ClusterStatus<'a> {
+pub struct ClusterStatus<'a> {
+    /// The version of this format.
+    #[schemars(extend("const" = API_VERSION))]
     api_version: &'static str,
+    /// Which document it is.
+    #[schemars(extend("const" = ClusterStatus::KIND))]
     kind: &'static str,
-    verdict: &'static str,
-    taken_at: String,
+    /// The state of the cluster's network in a word.
+    verdict: Verdict,
+    /// When the cluster was looked at; every age is reckoned from it.
+    taken_at: Timestamp,
+    /// The kubeconfig's context; `null` for a file.
     context: Option<&'a str>,
+    /// Where the cluster runs.
     platform: Platform<'a>,
+    /// The nodes.
     nodes: Nodes<'a>,
+    /// The CNI; `null` where none was found.
     cni: Option<Cni<'a>>,
+    /// Cluster DNS; `null` is what was not found or not read.
     #[serde(rename = "coreDNS")]
     core_dns: CoreDns<'a>,
+    /// Every place where a network of pods or services is written.
     #[serde(rename = "podCIDR")]
     pod_cidr: PodCidr<'a>,
+    /// Worst first; what follows from another stands behind it.
     findings: Vec<FindingItem<'a>>,
+    /// What could not be checked. Where the verdict needs it, the exit code is 5 unless there is an error.
     skipped: Vec<SkippedItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// Where the cluster runs.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Platform<'a> {
+    /// The platform.
+    #[schemars(extend("enum" = platform::NAMES))]
     name: &'a str,
-    byocni: &'static str,
+    /// Whether the CNI is the users' to bring.
+    byocni: Byocni,
+    /// What both were judged from.
     evidence: &'a [String],
+    /// The API server's version: `v1.34.4`.
     kubernetes_version: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// The nodes.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Nodes<'a> {
+    /// All of them, whatever `-l` shows.
     total: usize,
+    /// Those that are Ready.
     ready: usize,
+    /// The others.
     not_ready: usize,
+    /// Those that `-l` shows, with errors first.
     items: Vec<NodeItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// One node.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Node")]
 struct NodeItem<'a> {
+    /// Its name.
     name: &'a str,
+    /// Its node pool, where the platform has pools.
     pool: Option<&'a str>,
+    /// The Ready condition.
     ready: Option<bool>,
+    /// The condition's reason, where it is not Ready.
     reason: Option<&'a str>,
+    /// The condition's message, where it is not Ready.
     message: Option<&'a str>,
+    /// What the CNI's agent does there; `null` where none is expected.
+    #[schemars(extend("enum" = or_null(&AgentState::WORDS)))]
     agent: Option<&'a str>,
+    /// The blocks that the CNI uses there, else `node.spec.podCIDRs`.
     #[serde(rename = "podCIDRs")]
     pod_cidrs: Vec<String>,
+    /// Its InternalIPs.
     #[serde(rename = "internalIPs")]
     internal_ips: Vec<String>,
+    /// Pods with an address of their own.
     pod_count: Option<usize>,
 }
 
-#[derive(Serialize)]
+/// The CNI.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Cni<'a> {
+    /// The product.
     name: &'a str,
+    /// What its agents' image says.
     version: Option<&'a str>,
+    /// Where its agents are.
     namespace: &'a str,
+    /// `helm`, `operator`, `manifest`, `platform`, or the reconciler's name.
     managed_by: &'a str,
+    /// Its Helm release.
     release: Option<Release<'a>>,
+    /// The agents' DaemonSet first.
     workloads: Vec<WorkloadItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// A Helm release; `null` is what may not be read.
+#[derive(Serialize, JsonSchema)]
 struct Release<'a> {
+    /// Its name.
     name: &'a str,
+    /// The namespace of its records.
     namespace: &'a str,
+    /// The newest revision.
     revision: Option<i64>,
+    /// Helm's word: `deployed`, `failed`, ….
     status: Option<&'a str>,
+    /// The chart's name.
     chart: Option<&'a str>,
+    /// The chart's version.
     version: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// A workload of the CNI.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Workload")]
 struct WorkloadItem<'a> {
+    /// Its kind.
+    #[schemars(extend("enum" = ["DaemonSet", "Deployment"]))]
     kind: &'a str,
+    /// Its namespace.
     namespace: &'a str,
+    /// Its name.
     name: &'a str,
+    /// Pods wanted.
+    #[schemars(range(min = 0))]
     desired: i64,
+    /// Pods of the current template.
+    #[schemars(range(min = 0))]
     updated: i64,
+    /// Pods that are Ready.
+    #[schemars(range(min = 0))]
     ready: i64,
+    /// Pods that are available.
+    #[schemars(range(min = 0))]
     available: i64,
 }
 
-#[derive(Serialize)]
+/// Cluster DNS; `null` is what was not found or not read.
+#[derive(Serialize, JsonSchema)]
 struct CoreDns<'a> {
+    /// The Deployment's name.
     deployment: Option<&'a str>,
+    /// Replicas wanted.
+    #[schemars(range(min = 0))]
     desired: Option<i64>,
+    /// Replicas ready.
+    #[schemars(range(min = 0))]
     ready: Option<i64>,
+    /// Ready endpoints of the Service.
     endpoints: Option<usize>,
+    /// The Service's address.
     #[serde(rename = "serviceIP")]
     service_ip: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Every place where a network of pods or services is written.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PodCidr<'a> {
+    /// What the CNI hands out.
     pools: Vec<Pool<'a>>,
+    /// Ranges of service addresses.
     #[serde(rename = "serviceCIDRs")]
     service_cidrs: Vec<ServiceRange<'a>>,
+    /// The smallest networks that hold the nodes' InternalIPs, one a family.
     node_network: Vec<String>,
-    /// As kube-proxy's own flag takes it: one text, the families with a comma between them.
+    /// kube-proxy's cluster CIDR as its flag takes it: two families have a comma between them.
     #[serde(rename = "kubeProxyClusterCIDR")]
     kube_proxy_cluster_cidr: Option<String>,
+    /// How many nodes the pools have blocks for.
     capacity_nodes: Option<u64>,
 }
 
-#[derive(Serialize)]
+/// A pool.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Pool<'a> {
+    /// The network.
     cidr: String,
+    /// Prefix length of the blocks cut from it; `null` where none are.
+    #[schemars(range(max = 128))]
     mask_size: Option<u8>,
+    /// Where it is written.
     source: &'a str,
 }
 
-#[derive(Serialize)]
+/// A range.
+#[derive(Serialize, JsonSchema)]
 struct ServiceRange<'a> {
+    /// The network.
     cidr: String,
+    /// `ServiceCIDR/…`, or how it was inferred.
     source: &'a str,
 }
 
-#[derive(Serialize)]
+/// One code that stands.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Finding")]
 struct FindingItem<'a> {
+    /// The code, `BYO` and four digits: docs/codes.md.
+    #[schemars(regex(pattern = "^BYO[0-9]{4}$"))]
     code: &'static str,
+    /// The code's name in words.
     slug: &'static str,
-    severity: &'static str,
+    /// How bad it is; `info` also for what follows from another finding.
+    severity: Severity,
+    /// What it is about; the first of `subjects` where there are several.
     subject: Option<SubjectItem<'a>>,
+    /// What was seen, with the evidence in it; one line.
     message: &'a str,
+    /// What to do, a command where there is one; one line.
     fix: &'a str,
-    /// All of them, only where there is more than the one above.
+    /// All of them, only where there is more than one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subjects: Vec<SubjectItem<'a>>,
+    /// The slug of the finding that this one follows from; only where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     caused_by: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+/// An object of the cluster, or the cluster itself.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Subject")]
 struct SubjectItem<'a> {
+    /// As Kubernetes writes it; `Cluster` for the cluster itself.
     kind: &'a str,
+    /// `null` for what lives in no namespace.
     namespace: Option<&'a str>,
+    /// Its name.
     name: &'a str,
 }
 
-#[derive(Serialize)]
+/// A check that could not be made.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Skipped")]
 struct SkippedItem<'a> {
+    /// What was to be checked.
     check: &'a str,
+    /// For want of what: `list nodes`.
     missing: &'a str,
 }
 
@@ -182,16 +296,19 @@ fn texts<T: ToString>(items: &[T]) -> Vec<String> {
 }
 
 impl<'a> ClusterStatus<'a> {
+    /// What `kind` says.
+    pub const KIND: &'static str = "ClusterStatus";
+
     fn of(report: &'a Report) -> Self {
         ClusterStatus {
-            api_version: "byocni.io/v1alpha1",
-            kind: "ClusterStatus",
-            verdict: report.verdict.as_str(),
-            taken_at: report.taken_at.to_string(),
+            api_version: API_VERSION,
+            kind: Self::KIND,
+            verdict: report.verdict,
+            taken_at: report.taken_at,
             context: report.context.as_deref(),
             platform: Platform {
                 name: report.platform.name,
-                byocni: report.platform.byocni.as_str(),
+                byocni: report.platform.byocni,
                 evidence: &report.platform.evidence,
                 kubernetes_version: report.platform.kubernetes_version.as_deref(),
             },
@@ -308,7 +425,7 @@ impl<'a> FindingItem<'a> {
         FindingItem {
             code: finding.code.id,
             slug: finding.code.slug,
-            severity: finding.severity.as_str(),
+            severity: finding.severity,
             subject: finding.subjects.first().map(SubjectItem::of),
             message: &finding.message,
             fix: &finding.fix,

@@ -64,6 +64,11 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                     found.push(format!("{place}: {value} is less than {wanted}"));
                 }
             }
+            "maximum" => {
+                if value.as_i64().zip(wanted.as_i64()).is_some_and(|(v, w)| v > w) {
+                    found.push(format!("{place}: {value} is more than {wanted}"));
+                }
+            }
             "format" if wanted == "date-time" => {
                 if value
                     .as_str()
@@ -128,7 +133,7 @@ fn short(value: &Value) -> String {
 fn what_does_not_fit_is_told() {
     use serde_json::json;
     let schema = json!({
-        "type": "object", "required": ["a", "b"], "$defs": {"c": {"type": "integer", "minimum": 0}},
+        "type": "object", "required": ["a", "b"], "$defs": {"c": {"type": "integer", "minimum": 0, "maximum": 9}},
         "properties": {
             "a": {"enum": ["x", null]}, "b": {"type": "array", "items": {"$ref": "#/$defs/c"}},
             "t": {"type": ["string", "null"], "format": "date-time"},
@@ -142,6 +147,7 @@ fn what_does_not_fit_is_told() {
         (json!({"a": "x"}), "$: b is not there"),
         (json!({"a": "x", "b": [1, "2"]}), "$.b[1]: \"2\" is no integer"),
         (json!({"a": "x", "b": [-1]}), "$.b[0]: -1 is less than 0"),
+        (json!({"a": "x", "b": [10]}), "$.b[0]: 10 is more than 9"),
         (json!({"a": "x", "b": [], "e": 1}), "$: e is not in the schema"),
         (
             json!({"a": "x", "b": [], "t": "today"}),

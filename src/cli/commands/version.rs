@@ -9,6 +9,7 @@ use crate::{
         connection::Connection,
         helm::{Environment, Helm},
     },
+    render::versions::Versions,
 };
 
 /// Show the versions of the plugin, of the helm that it uses, and of the cluster
@@ -88,19 +89,12 @@ pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Ou
             )
         }
         Output::Json => {
-            let helm = helm.ok().map(|helm| {
-                serde_json::json!({ "version": format!("v{}", helm.version()), "program": helm.program() })
-            });
-            let body = serde_json::json!({
-                "apiVersion": "byocni.io/v1alpha1",
-                "kind": "Versions",
-                "plugin": format!("v{}", built.version),
-                "commit": built.commit,
-                "date": built.date,
-                "helm": helm,
-                "kubernetes": known,
-            });
-            format!("{body:#}\n")
+            let mut versions = Versions::of(built.version, built.commit, built.date).with_kubernetes(known);
+            if let Ok(helm) = &helm {
+                let program = helm.program().to_string_lossy();
+                versions = versions.with_helm(&helm.version().to_string(), &program);
+            }
+            versions.json()
         }
     };
     terminal.print(&text)?;

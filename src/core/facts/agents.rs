@@ -65,9 +65,21 @@ pub enum AgentState {
 }
 
 impl AgentState {
-    /// The word for tables and JSON.
+    /// Every word that [`AgentState::as_str`] has.
+    pub const WORDS: [&str; 8] = [
+        "ready",
+        "starting",
+        "crash-looping",
+        "image-pull",
+        "not-ready",
+        "missing",
+        "excluded",
+        "unknown",
+    ];
+
+    /// The word for tables and JSON, one of [`AgentState::WORDS`]; none where nothing is asked of an agent.
     pub fn as_str(&self) -> Option<&'static str> {
-        Some(match self {
+        let word = match self {
             AgentState::Ready { .. } => "ready",
             AgentState::Starting { .. } => "starting",
             AgentState::CrashLooping { .. } => "crash-looping",
@@ -77,7 +89,9 @@ impl AgentState {
             AgentState::Excluded { .. } => "excluded",
             AgentState::NotAsked => return None,
             AgentState::Unknown => "unknown",
-        })
+        };
+        debug_assert!(Self::WORDS.contains(&word), "{word} is not in the schema");
+        Some(word)
     }
 }
 

@@ -45,7 +45,12 @@ pub struct ManagedSign {
     pub overlay: bool,
 }
 
-/// The platform's name and what says so.
+/// Every name that a platform has here.
+pub const NAMES: [&str; 10] = [
+    "aks", "azure", "eks", "gke", "kind", "k0s", "k3s", "kubeadm", "rke2", "unknown",
+];
+
+/// The platform's name, one of [`NAMES`], and what says so.
 pub fn name(capture: &Capture, nodes: &[NodeFacts<'_>]) -> (&'static str, Vec<String>) {
     let node_mark = |what: &str, mark: &dyn Fn(&NodeFacts<'_>) -> bool| {
         let count = nodes.iter().filter(|n| mark(n)).count();
@@ -113,7 +118,9 @@ pub fn name(capture: &Capture, nodes: &[NodeFacts<'_>]) -> (&'static str, Vec<St
         let evidence: Vec<String> = evidence.into_iter().flatten().collect();
         (!evidence.is_empty()).then_some((name, evidence))
     });
-    found.unwrap_or(("unknown", vec![]))
+    let (name, evidence) = found.unwrap_or(("unknown", vec![]));
+    debug_assert!(NAMES.contains(&name), "{name} is not in the schema");
+    (name, evidence)
 }
 
 fn has_annotation(meta: &Meta, prefix: &str) -> bool {

@@ -58,7 +58,7 @@ pub(super) fn finish(
         change,
         cni: look.name().to_string(),
         context: report.context.clone(),
-        platform: (report.platform.name, report.platform.byocni.as_str()),
+        platform: (report.platform.name, report.platform.byocni),
         kubernetes_version: report.platform.kubernetes_version.clone(),
         nodes: (report.nodes.total, report.nodes.ready),
         chart: ChartUsed::of(inputs.chart),

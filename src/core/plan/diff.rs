@@ -11,12 +11,16 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use self::objects::{Index, Key};
 use super::rights;
 use crate::core::{cni::Cni, finding::Subject, manifest::Object, words};
 
 /// To whom a difference belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Because {
     /// The user's new values.
     Yours,
@@ -81,13 +85,15 @@ pub struct Image {
 }
 
 /// What part a workload plays. The order is that of the restarts: agents wait for definitions that the operator makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
     /// The CNI's operator.
     Operator,
     /// An agent.
     Agent,
     /// Restarts with the agent of its node: Cilium's envoy.
+    #[serde(rename = "with-agent")]
     Beside,
     /// Anything else.
     Other,
@@ -106,7 +112,8 @@ impl Part {
 }
 
 /// Why a workload's pods restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Why {
     /// Another image.
     Image,

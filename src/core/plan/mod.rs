@@ -26,6 +26,8 @@ pub use preflight::differing;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -35,7 +37,7 @@ use super::{
     facts::Facts,
     finding::{Finding, Subject},
     manifest::Object,
-    report::Report,
+    report::{Byocni, Report},
 };
 
 /// What the user asked for.
@@ -62,7 +64,8 @@ pub struct Request {
 }
 
 /// Why a value is what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Found in the cluster, or demanded by its platform.
     Cluster,
@@ -207,7 +210,7 @@ pub struct Plan {
     /// The kubeconfig context.
     pub context: Option<String>,
     /// The platform's name, and whether users bring the CNI there.
-    pub platform: (&'static str, &'static str),
+    pub platform: (&'static str, Byocni),
     /// The API server's version.
     pub kubernetes_version: Option<String>,
     /// Nodes, and how many of them are Ready.

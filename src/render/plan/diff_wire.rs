@@ -1,69 +1,119 @@
 //! The `diff` of a `ChangePlan` for machines. Values that may be secrets, and long ones, are `null`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::wire::{SubjectItem, subject};
-use crate::core::plan::diff::{Because, Content, Diff, Image, Restart, Setting};
+use crate::core::plan::diff::{Because, Content, Diff, Image, Part, Restart, Setting, Why};
 
-/// What is different.
-#[derive(Serialize)]
+/// What becomes different.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Diff")]
 pub struct DiffItem<'a> {
     /// Whether `because` is known.
     attributed: bool,
+    /// Keys of the CNI's configuration.
     settings: Vec<SettingItem<'a>>,
+    /// Images.
     images: Vec<ImageItem<'a>>,
-    /// In their order.
+    /// Workloads whose pods restart, in their order.
     restarts: Vec<RestartItem<'a>>,
+    /// Whether an operator restarts what no chart renders.
     restarts_by_operator: bool,
+    /// ConfigMaps that change without anybody who reads them anew.
     inert: Vec<InertItem<'a>>,
+    /// Created.
     creates: Vec<SubjectItem<'a>>,
+    /// Removed.
     removes: Vec<SubjectItem<'a>>,
     /// No longer the release's, and there all the same.
     leaves: Vec<SubjectItem<'a>>,
+    /// Changed.
     changes: Vec<SubjectItem<'a>>,
+    /// Objects with nothing new but the version in labels.
     relabelled: usize,
+    /// Secrets, which are not looked into.
     not_compared: Vec<SubjectItem<'a>>,
 }
 
-#[derive(Serialize)]
+/// What becomes of a setting.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Difference {
+    Added,
+    Removed,
+    Changed,
+}
+
+/// Why a value is not shown.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Omitted {
+    Secret,
+    Long,
+}
+
+/// A setting.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Setting")]
 struct SettingItem<'a> {
+    /// Where it stands.
     object: SubjectItem<'a>,
+    /// The key.
     key: &'a str,
-    /// `added`, `removed`, `changed`.
-    change: &'static str,
+    /// What becomes of it.
+    change: Difference,
+    /// Its value now.
     before: Option<&'a str>,
+    /// Its value then.
     after: Option<&'a str>,
-    /// Why a value is not shown: `long`, `secret`.
-    omitted: Option<&'static str>,
+    /// Why a value is not shown.
+    omitted: Option<Omitted>,
     /// How much of a long value is different.
     extent: Option<&'a str>,
-    because: Option<&'static str>,
+    /// Whose the difference is: yours, forced by the upgrade, a changed default of the chart.
+    because: Option<Because>,
 }
 
-#[derive(Serialize)]
+/// An image.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Image")]
 struct ImageItem<'a> {
+    /// Whose it is.
     workload: SubjectItem<'a>,
+    /// Containers that run it.
     containers: &'a [String],
+    /// Now.
     before: Option<&'a str>,
+    /// Then.
     after: Option<&'a str>,
-    because: Option<&'static str>,
+    /// Whose the difference is: yours, forced by the upgrade, a changed default of the chart.
+    because: Option<Because>,
 }
 
-#[derive(Serialize)]
+/// A restart.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Restart")]
 struct RestartItem<'a> {
+    /// Whose pods restart.
     workload: SubjectItem<'a>,
-    /// `operator`, `agent`, `with-agent`, `other`.
-    part: &'static str,
-    /// `image`, `configuration`, `template`.
-    why: Vec<&'static str>,
+    /// Its part in the rollout.
+    part: Part,
+    /// What is new in its template.
+    why: &'a [Why],
+    /// How many pods.
     pods: Option<usize>,
 }
 
-#[derive(Serialize)]
+/// One of them.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Inert")]
 struct InertItem<'a> {
+    /// The ConfigMap.
     config_map: SubjectItem<'a>,
+    /// Who read it at their start.
     readers: Vec<SubjectItem<'a>>,
 }
 
@@ -98,23 +148,23 @@ impl<'a> DiffItem<'a> {
 fn setting(one: &Setting) -> SettingItem<'_> {
     let sides = [&one.before, &one.after];
     let omitted = match () {
-        () if sides.iter().any(|s| matches!(s, Some(Content::Hidden))) => Some("secret"),
-        () if sides.iter().any(|s| matches!(s, Some(Content::Long(_)))) => Some("long"),
+        () if sides.iter().any(|s| matches!(s, Some(Content::Hidden))) => Some(Omitted::Secret),
+        () if sides.iter().any(|s| matches!(s, Some(Content::Long(_)))) => Some(Omitted::Long),
         () => None,
     };
     SettingItem {
         object: subject(&one.object),
         key: &one.key,
         change: match (&one.before, &one.after) {
-            (None, _) => "added",
-            (_, None) => "removed",
-            _ => "changed",
+            (None, _) => Difference::Added,
+            (_, None) => Difference::Removed,
+            _ => Difference::Changed,
         },
         before: shown(one.before.as_ref()),
         after: shown(one.after.as_ref()),
         omitted,
         extent: one.extent.as_deref(),
-        because: word(one.because),
+        because: one.because,
     }
 }
 
@@ -125,25 +175,21 @@ fn shown(content: Option<&Content>) -> Option<&str> {
     }
 }
 
-fn word(because: Option<Because>) -> Option<&'static str> {
-    because.map(Because::as_str)
-}
-
 fn image(one: &Image) -> ImageItem<'_> {
     ImageItem {
         workload: subject(&one.workload),
         containers: &one.containers,
         before: one.before.as_deref(),
         after: one.after.as_deref(),
-        because: word(one.because),
+        because: one.because,
     }
 }
 
 fn restart(one: &Restart) -> RestartItem<'_> {
     RestartItem {
         workload: subject(&one.workload),
-        part: one.part.as_str(),
-        why: one.why.iter().map(|why| why.as_str()).collect(),
+        part: one.part,
+        why: &one.why,
         pods: one.pods,
     }
 }

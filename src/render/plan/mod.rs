@@ -31,6 +31,7 @@ use crate::core::{
 };
 
 pub use hops::plans;
+pub use wire::{ChangePlan, ChangePlanList};
 
 /// Writes a plan in a format. Text ends with a line feed unless it is empty.
 pub fn plan(plan: &Plan, style: &Style, format: Format) -> String {
@@ -178,6 +179,7 @@ fn unread(plan: &Plan) -> bool {
 /// What the change is made of: a label and its text; `digest` says how much of a digest is shown.
 fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, String)> {
     let (platform, byocni) = plan.platform;
+    let byocni = byocni.as_str();
     let version = plan.kubernetes_version.as_deref().unwrap_or("version not known");
     let nodes = match unread(plan) {
         true => "nodes not read".to_string(),

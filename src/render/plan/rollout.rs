@@ -1,5 +1,6 @@
 //! The rollout node by node, as part of a plan.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::{plan::assemble::span, rollout::Schedule, words};
@@ -48,25 +49,39 @@ pub fn rows(schedule: &Schedule) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// The `rollout` of a `ChangePlan`.
-#[derive(Serialize)]
+/// The rollout node by node.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Rollout")]
 pub struct RolloutItem<'a> {
+    /// Nodes that go first, one after the other.
     canaries: &'a [String],
+    /// Nodes whose agents are replaced.
     nodes: usize,
+    /// Waves after the canaries.
     waves: usize,
+    /// Agents that are down at once, at most.
     max_parallel: usize,
+    /// How long a canary must be well.
     soak_seconds: u64,
+    /// Whether it stops once the canaries are well.
     pause: bool,
+    /// Nodes that are not waited for.
     left_out: Vec<LeftOut<'a>>,
+    /// At most.
     limit_seconds: u64,
+    /// How the limit was reckoned.
     reason: &'a str,
+    /// What can be without a network at worst, in one line.
     blast_radius: &'a str,
 }
 
-#[derive(Serialize)]
+/// A node.
+#[derive(Serialize, JsonSchema)]
 struct LeftOut<'a> {
+    /// Its name.
     node: &'a str,
+    /// Why.
     reason: &'a str,
 }
 
