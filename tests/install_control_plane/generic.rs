@@ -173,6 +173,48 @@ fn what_was_applied_by_hand_is_taken_over() {
             .install(&["cilium", "--version", "1.19"])
             .expect(4, &["ownership-conflict", "--take-ownership"]);
         assert_eq!(story.writes(), [] as [String; 0]);
+
+        // What would become different is told before: nothing where it was applied with the same values, a switch, and
+        // what must not change under running pods.
+        let adopting = |more: &[&str]| {
+            let charts = story.chart("");
+            let arguments = [
+                "install",
+                "cilium",
+                "--version",
+                "1.19",
+                "--take-ownership",
+                "--dry-run",
+                "--repo",
+                &charts,
+            ];
+            story.run(&[&arguments, more].concat())
+        };
+        let plan = adopting(&["-o", "json"]);
+        plan.expect(0, &[]);
+        let plan: Value = serde_json::from_str(&plan.out).expect("a plan");
+        for part in ["settings", "images", "restarts", "removes", "changes"] {
+            assert_eq!(
+                plan["diff"][part],
+                Value::Array(vec![]),
+                "{part}: {}",
+                plan["diff"]
+            );
+        }
+        adopting(&["--set", "debug.enabled=true"]).expect(
+            0,
+            &["debug", "false", "true", "DaemonSet kube-system/cilium", "READY"],
+        );
+        adopting(&["--pod-cidr", "10.99.0.0/16"]).expect(
+            4,
+            &[
+                "pool-element-changed",
+                "is 10.244.0.0/16 and would become 10.99.0.0/16",
+                "clusterPoolIPv4PodCIDRList=[\"10.244.0.0/16\"]",
+            ],
+        );
+        assert_eq!(story.writes(), [] as [String; 0]);
+
         let ran = story.install(&["cilium", "--version", "1.19", "--take-ownership"]);
         ran.expect(0, &["its objects become part of kube-system/cilium", "DONE"]);
         assert_eq!(story.helm(&["list", "-n", "kube-system", "-q"]).trim(), "cilium");

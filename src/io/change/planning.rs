@@ -93,7 +93,7 @@ pub struct Live<'p> {
 pub struct Planned {
     /// The plan.
     pub plan: Plan,
-    /// What agents will see differently; absent on an install, and without helm.
+    /// What agents will see differently; absent on an install that takes nothing over, and without helm.
     diff: Option<diff::Diff>,
     /// Values and pools.
     pub draft: Draft,
@@ -178,6 +178,13 @@ impl Planner<'_> {
                 kubernetes.as_deref(),
             )
             .await;
+        let diff = match diff {
+            None => {
+                self.adopted(&facts, &draft, rendered.as_deref(), &mut surroundings)
+                    .await
+            }
+            diff => diff,
+        };
         let plan = self.assemble(
             capture,
             &facts,
@@ -288,7 +295,14 @@ impl Planner<'_> {
             surroundings,
         };
         let mut plan = match self.replacing {
-            None => plan::install(inputs),
+            None => {
+                let mut plan = plan::install(inputs);
+                if let Some(diff) = diff {
+                    plan.creates = Some(diff.creates.clone());
+                    plan.diff = Some(diff);
+                }
+                plan
+            }
             Some(replacing) => upgrade::plan(
                 inputs,
                 upgrade::Extra {
