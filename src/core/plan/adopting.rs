@@ -146,7 +146,9 @@ fn spoken_of(rendered: &Value, stands: &Value) -> Value {
         }
         (Value::Array(wanted), Value::Array(there)) => items(wanted, there),
         // `cpu: 1` is stored as text.
-        (Value::Number(_) | Value::Bool(_), Value::String(text)) if rendered.to_string() == *text => {
+        (Value::Number(_) | Value::Bool(_), Value::String(text))
+            if serde_json::from_str::<Value>(text).is_ok_and(|stored| stored == *rendered) =>
+        {
             rendered.clone()
         }
         _ => stands.clone(),

@@ -93,7 +93,7 @@ struct ChangePlan<'a> {
     to_revision: Option<i64>,
     /// `null` where there is one hop alone.
     hop: Option<HopItem>,
-    /// What becomes different; `null` for an install, which has nothing to compare with.
+    /// What becomes different; `null` for an install that takes nothing over, and where nothing could be rendered.
     diff: Option<DiffItem<'a>>,
     /// `null` where the CNI's own controllers roll.
     rollout: Option<RolloutItem<'a>>,
