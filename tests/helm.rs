@@ -7,13 +7,11 @@ mod clusters;
 
 use std::{
     future::Future,
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use clusters::{ControlPlane, Options, helm, required_or_skip};
+use clusters::{ControlPlane, Options, files::serve, helm, required_or_skip};
 use kubectl_byocni::{
     core::{
         chart::Offered,
@@ -21,11 +19,12 @@ use kubectl_byocni::{
         revision::Revision,
     },
     io::{
-        charts::{ChartError, ChartSource, Charts, Fetched},
+        charts::{ChartError, ChartSource, Charts, Fetched, ManifestSource},
         helm::{Cause, Change, Environment, Helm, HelmError, Rendering, Target},
     },
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -267,38 +266,6 @@ fn a_wrapped_manifest_renders_as_it_is_with_its_definitions() {
     }
 }
 
-/// Serves a folder's files by HTTP until the test's process ends, and says where.
-fn serve(folder: &Path) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let folder = folder.to_path_buf();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(&stream);
-            let mut first = String::new();
-            let _ = reader.read_line(&mut first);
-            let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
-                line.clear();
-            }
-            let path = first.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
-            let (status, body) = match (path, std::fs::read(folder.join(path))) {
-                ("busy.tgz", _) => ("429 Too Many Requests", vec![]),
-                ("private.tgz", _) => ("401 Unauthorized", vec![]),
-                (_, Ok(body)) => ("200 OK", body),
-                (_, Err(_)) => ("404 Not Found", vec![]),
-            };
-            let mut out = &stream;
-            let head = format!(
-                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            let _ = out.write_all(head.as_bytes()).and_then(|()| out.write_all(&body));
-        }
-    });
-    format!("http://{address}")
-}
-
 #[test]
 fn repositories_and_archives_are_fetched_over_http_and_checked() {
     for helm in helms() {
@@ -361,6 +328,62 @@ fn repositories_and_archives_are_fetched_over_http_and_checked() {
         let nothing = ChartSource::repository(&serve(empty.path()), "net").expect("a source");
         let (cause, text) = of(block(charts.offered(&nothing)).expect_err("no index"));
         assert_eq!(cause, Some(Cause::ChartNotFound), "{text}");
+    }
+}
+
+#[test]
+fn manifests_are_fetched_over_http_and_checked() {
+    const TEXT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    for helm in helms() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let put =
+            |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("written");
+        put("net.yaml", TEXT.as_bytes());
+        put("page.yaml", b"\n<!DOCTYPE html><html>log in</html>");
+        put("bytes.yaml", &[0xff, 0xfe]);
+        put("large.yaml", &vec![b'#'; 5 * 1024 * 1024 + 1]);
+        let url = serve(folder.path());
+        let charts = Charts::new(Some(&helm)).expect("a folder");
+        let fetch = |named: &str| {
+            let source = ManifestSource::find(named).expect("a URL");
+            block(charts.manifest(&source))
+        };
+        let digest = format!("{:x}", Sha256::digest(TEXT));
+        assert_eq!(
+            fetch(&format!("{url}/net.yaml@sha256:{digest}")).as_deref(),
+            Ok(TEXT)
+        );
+        assert_eq!(fetch(&format!("{url}/net.yaml")).as_deref(), Ok(TEXT));
+        assert_eq!(
+            fetch(&format!("{url}/away.yaml")).as_deref(),
+            Ok(TEXT),
+            "redirected"
+        );
+        // What was planned is what runs: it is fetched once.
+        put("net.yaml", b"kind: Other\n");
+        assert_eq!(fetch(&format!("{url}/net.yaml")).as_deref(), Ok(TEXT));
+
+        let pinned = fetch(&format!("{url}/net.yaml@sha256:{}", "0".repeat(64)));
+        assert!(
+            matches!(pinned, Err(ChartError::Digest { by: "the user", .. })),
+            "{pinned:?}"
+        );
+        for (named, wanted) in [
+            (format!("{url}/page.yaml"), "a page for browsers"),
+            (format!("{url}/bytes.yaml"), "not text in UTF-8"),
+            (format!("{url}/large.yaml"), "larger than 5 MiB"),
+            (format!("{url}/none.yaml?sig=hunter2"), "cannot be fetched: "),
+            (format!("{url}/round.yaml"), "cannot be fetched: "),
+            ("http://127.0.0.1:9/net.yaml".into(), "cannot be fetched: "),
+        ] {
+            let error = fetch(&named).expect_err(&named);
+            let text = format!("{error} | {}", error.hint().unwrap_or_default());
+            assert!(
+                text.contains(wanted) && !text.contains("--chart"),
+                "{named}: {text}"
+            );
+            assert!(!text.contains("hunter2"), "{named}: {text}");
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! `install`, `resume` and `abort` with what they cannot work with: each is refused in words, with its exit code, before
-//! anything is written. What cannot be tried without a cluster is in `tests/plans_control_plane.rs`.
+//! anything is written. What cannot be tried without a cluster is in `tests/install_control_plane`.
 
 use std::io::Write;
 
 use super::{
+    programs::{helm, required_or_skip},
     run::{Ended, Run, byocni, shot},
     server::{Behaviour, serve},
 };
@@ -230,6 +231,55 @@ fn chart_sources_that_cannot_be_used() {
             assert_eq!(ended.code, Some(4), "{}", ended.said());
             assert!(ended.stdout.contains("helm-missing"), "{}", ended.said());
         }
+    }
+}
+
+/// The same with helm itself: refused with what is wrong, whatever is fetched; a manifest that is there is planned.
+#[test]
+fn sources_that_cannot_be_used_are_told_with_helm() {
+    let text = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: net, namespace: kube-system}\nspec:\n  \
+                selector: {matchLabels: {app: net}}\n  template:\n    metadata: {labels: {app: net}}\n    spec: \
+                {containers: [{name: cni, image: registry.example/net:1}]}\n";
+    let there = serve(Behaviour::Answers("200 OK", text.into()));
+    let page = serve(Behaviour::Answers("200 OK", "<html>log in</html>".into()));
+    let gone = serve(Behaviour::Answers("404 Not Found", "no".into()));
+    let nobody = "http://127.0.0.1:1".to_string();
+    for major in [3, 4] {
+        let Some(helm) = required_or_skip("control-plane", helm(major)) else {
+            continue;
+        };
+        let run = |words: &str, flag: &str, url: String| {
+            byocni(&format!(
+                "install {words} --dry-run=client --from fresh-aks.yaml {flag}"
+            ))
+            .arg(url)
+            .example("fresh-aks.yaml")
+            .env("HELM_BIN", &helm.display().to_string())
+            .end()
+        };
+        for (source, words) in [(&nobody, "refused"), (&page, ""), (&gone, "404")] {
+            for (cni, flag, file) in [
+                ("cilium", "--repo", ""),
+                ("cilium", "--chart", "/cilium-1.19.6.tgz"),
+                ("", "--manifest", "/net.yaml"),
+            ] {
+                let ended = run(cni, flag, format!("{source}{file}"));
+                assert_eq!(ended.code, Some(4), "{}", ended.said());
+                let flat = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(
+                    flat.contains("chart-unusable") && flat.contains(words),
+                    "{}",
+                    ended.said()
+                );
+                let from = format!("from {source}{file}: not to be had");
+                assert!(flat.contains(&from), "{}", ended.said());
+            }
+        }
+        let ended = run("", "--manifest", format!("{there}/Small%20net.yaml?sig=hunter2"));
+        assert_eq!(ended.code, Some(0), "{}", ended.said());
+        assert!(!ended.said().contains("hunter2"), "{}", ended.said());
+        assert!(ended.stdout.contains("small-20net"), "{}", ended.said());
+        assert!(ended.stdout.contains("1 DaemonSet"), "{}", ended.said());
     }
 }
 

@@ -192,7 +192,7 @@ fn refusals_by_slug() {
             "scenario 17: addresses by Kubernetes on AKS",
             cilium,
             "--set ipam.mode=kubernetes",
-            "",
+            "aksbyocni-ipam-mode",
         ),
         ("scenario 12: no podCIDRs", CNIS[2], "", "node-pod-cidr-missing"),
     ] {

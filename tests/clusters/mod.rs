@@ -8,6 +8,7 @@
 //! * [`ControlPlane`]: real etcd, API server, controller manager and scheduler on free ports.
 //! * [`aks`], [`kubeadm`]: what such a cluster contains before anyone brings a CNI.
 //! * [`kubelet`]: plays its nodes, and the CNI's agents on them.
+//! * [`files`]: serves what is fetched by URL.
 //! * [`Proxy`]: stands before an API server and fails as it is told.
 //! * [`RealNodes`]: real kubelets and containerd beside a real control plane, on which real CNIs run.
 //! * [`fill`]: thousands of nodes and pods; [`benchmark`]: what `status` takes there, beside kubectl.
@@ -21,6 +22,7 @@ pub mod aks;
 pub mod api;
 pub mod benchmark;
 pub mod control_plane;
+pub mod files;
 pub mod fill;
 pub mod kubeadm;
 pub mod kubelet;

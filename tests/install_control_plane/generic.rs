@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::story::{Story, items, name, named};
+use crate::{
+    clusters::files::serve,
+    story::{Story, items, name, named},
+};
 
 /// A small CNI with a kind of its own; its agents live on the nodes' podCIDRs. What looks like a template is none.
 const MANIFEST: &str = r#"
@@ -52,6 +55,9 @@ fn a_manifest_goes_through_the_same_gates() {
         let file = story.plane.dir().join("Small CNI.yaml");
         std::fs::write(&file, MANIFEST).expect("the manifest");
         let file = file.to_string_lossy().into_owned();
+        // Once by its address: the same bytes are the same release.
+        std::fs::write(story.plane.dir().join("small-cni.yaml"), MANIFEST).expect("the manifest");
+        let address = format!("{}/small-cni.yaml", serve(story.plane.dir()));
         let install = || story.run(&["install", "--manifest", &file, "--yes"]);
         let before = story.inventory();
 
@@ -109,6 +115,9 @@ fn a_manifest_goes_through_the_same_gates() {
         assert!(story.plane.get("/apis/small.example/v1/routes/first").is_some());
         let writes = story.writes().len();
         install().expect(0, &["NOTHING TO DO"]);
+        story
+            .run(&["install", "--manifest", &address, "--yes"])
+            .expect(0, &["NOTHING TO DO"]);
         assert_eq!(story.writes().len(), writes);
     }
 }
@@ -164,6 +173,48 @@ fn what_was_applied_by_hand_is_taken_over() {
             .install(&["cilium", "--version", "1.19"])
             .expect(4, &["ownership-conflict", "--take-ownership"]);
         assert_eq!(story.writes(), [] as [String; 0]);
+
+        // What would become different is told before: nothing where it was applied with the same values, a switch, and
+        // what must not change under running pods.
+        let adopting = |more: &[&str]| {
+            let charts = story.chart("");
+            let arguments = [
+                "install",
+                "cilium",
+                "--version",
+                "1.19",
+                "--take-ownership",
+                "--dry-run",
+                "--repo",
+                &charts,
+            ];
+            story.run(&[&arguments, more].concat())
+        };
+        let plan = adopting(&["-o", "json"]);
+        plan.expect(0, &[]);
+        let plan: Value = serde_json::from_str(&plan.out).expect("a plan");
+        for part in ["settings", "images", "restarts", "removes", "changes"] {
+            assert_eq!(
+                plan["diff"][part],
+                Value::Array(vec![]),
+                "{part}: {}",
+                plan["diff"]
+            );
+        }
+        adopting(&["--set", "debug.enabled=true"]).expect(
+            0,
+            &["debug", "false", "true", "DaemonSet kube-system/cilium", "READY"],
+        );
+        adopting(&["--pod-cidr", "10.99.0.0/16"]).expect(
+            4,
+            &[
+                "pool-element-changed",
+                "is 10.244.0.0/16 and would become 10.99.0.0/16",
+                "clusterPoolIPv4PodCIDRList=[\"10.244.0.0/16\"]",
+            ],
+        );
+        assert_eq!(story.writes(), [] as [String; 0]);
+
         let ran = story.install(&["cilium", "--version", "1.19", "--take-ownership"]);
         ran.expect(0, &["its objects become part of kube-system/cilium", "DONE"]);
         assert_eq!(story.helm(&["list", "-n", "kube-system", "-q"]).trim(), "cilium");

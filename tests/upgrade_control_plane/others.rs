@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    clusters::{Behaviour, Which},
+    clusters::{Behaviour, Which, files::serve},
     running::revisions,
     story::{Story, named},
 };
@@ -144,7 +144,10 @@ fn a_wrapped_manifest_goes_there_and_back() {
         file.to_string_lossy().into_owned()
     };
     let old = file("small.yaml", MANIFEST);
-    let new = file("small-new.yaml", &MANIFEST.replace(":1.2.3", ":1.2.4"));
+    file("small-new.yaml", &MANIFEST.replace(":1.2.3", ":1.2.4"));
+    // By its address, as projects tell people to.
+    let at = serve(story.plane.dir());
+    let new = format!("{at}/small-new.yaml");
     story
         .run(&["install", "--manifest", &old, "--yes"])
         .expect(0, &["DONE"]);
@@ -159,6 +162,14 @@ fn a_wrapped_manifest_goes_there_and_back() {
     story
         .run(&["upgrade", "--manifest", &old, "--yes"])
         .expect(0, &["NOTHING TO DO"]);
+    let nowhere = format!("{at}/nowhere.yaml");
+    story
+        .run(&["upgrade", "--manifest", &nowhere, "--yes"])
+        .expect(1, &["cannot be fetched", "404"]);
+    let other = format!("{new}@sha256:{}", "0".repeat(64));
+    story
+        .run(&["upgrade", "--manifest", &other, "--yes"])
+        .expect(1, &["has the digest", "as the user says"]);
     assert_eq!(story.writes()[writes.len()..], [] as [String; 0]);
 
     story

@@ -31,7 +31,7 @@ use crate::{
             planning::{Live, Origin, Planned, Planner, expected},
             trial::Extent,
         },
-        charts::{ChartSource, Charts, read_manifest},
+        charts::{ChartSource, Charts, ManifestSource},
         connection::parse_duration,
         helm::{Environment, Helm, Target},
     },
@@ -44,6 +44,7 @@ use crate::{
     after_help = "Examples:\n  kubectl byocni install cilium --dry-run\n  kubectl byocni install cilium --version 1.19 --pod-cidr 10.244.0.0/16\n  \
 kubectl byocni install flannel --yes --timeout 10m\n  kubectl byocni install cilium --repo ./charts -f values.yaml\n  \
 kubectl byocni install --chart oci://registry.example/charts/my-cni -n my-cni\n  \
+kubectl byocni install --manifest https://registry.example/my-cni.yaml\n  \
 kubectl byocni install cilium --dry-run=client --from cluster.yaml --chart cilium-1.19.6.tgz -o json\n\n\
 Exit codes:\n  0  installed, or nothing to do\n  1  could not do it: the API, helm, a file\n  2  wrong usage\n  \
 3  installed, but for nodes that were broken before\n  4  refused; nothing was changed\n  5  something needed could not be read\n  \
@@ -77,8 +78,8 @@ pub struct Args {
     /// The chart itself: a folder, a .tgz, a URL or oci://…, with @sha256:… if it is pinned
     #[arg(long, value_name = "CHART", value_hint = ValueHint::AnyPath, conflicts_with = "manifest")]
     chart: Option<String>,
-    /// A manifest in place of a chart
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["cni", "repo", "version"])]
+    /// A manifest in place of a chart: a file or a URL, with @sha256:… if it is pinned
+    #[arg(long, value_name = "FILE|URL", value_hint = ValueHint::FilePath, conflicts_with_all = ["cni", "repo", "version"])]
     manifest: Option<String>,
     /// Where the chart is looked for: a URL, oci://…, or a folder of charts [default: the project's own repository]
     #[arg(long, value_name = "REPO", value_hint = ValueHint::DirPath, conflicts_with = "chart")]
@@ -348,24 +349,10 @@ fn known(name: &str) -> Result<&'static Cni, Failure> {
 /// Where the chart comes from.
 fn origin(args: &Args) -> Result<Origin, Failure> {
     if let Some(named) = &args.manifest {
-        let text = read_manifest(named).map_err(|e| usage(&e, e.hint()))?;
-        let stem = std::path::Path::new(named)
-            .file_stem()
-            .map(|s| s.to_string_lossy().to_lowercase());
-        let name: String = stem
-            .unwrap_or_default()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-            .collect();
-        let name = name.trim_matches('-');
+        let source = ManifestSource::find(named).map_err(|e| usage(&e, e.hint()))?;
         return Ok(Origin::Manifest {
-            name: if name.is_empty() {
-                "cni".into()
-            } else {
-                name.chars().take(40).collect()
-            },
-            source: named.clone(),
-            text,
+            name: source.name(),
+            source,
         });
     }
     let source = match (

@@ -35,7 +35,7 @@ use crate::{
     io::{
         capture_file,
         change::planning::{Live, Origin, Planned, Planner, Replacing, render},
-        charts::{ChartSource, Charts, is_wrapped, read_manifest},
+        charts::{ChartSource, Charts, ManifestSource, is_wrapped},
         connection::parse_duration,
         helm::{Environment, Helm, HelmError},
         recorded::Kept,
@@ -80,8 +80,8 @@ pub struct Args {
     /// Where the chart is looked for: a URL, oci://…, or a folder of charts [default: the project's own repository]
     #[arg(long, value_name = "REPO", value_hint = ValueHint::DirPath, conflicts_with = "chart")]
     repo: Option<String>,
-    /// The manifest in its new form, where the CNI was installed from one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "version", "chart", "repo", "values", "set", "set_string", "set_json", "from"])]
+    /// The manifest in its new form, where the CNI was installed from one: a file or a URL
+    #[arg(long, value_name = "FILE|URL", value_hint = ValueHint::FilePath, conflicts_with_all = ["to", "version", "chart", "repo", "values", "set", "set_string", "set_json", "from"])]
     manifest: Option<String>,
     #[command(flatten)]
     pacing: Pacing,
@@ -282,7 +282,7 @@ impl Means<'_> {
     ) -> Result<Result<Walk, Finding>, Failure> {
         let args = self.args;
         if let Some(named) = &args.manifest {
-            return self.manifest(named, kept, cni).map(Ok);
+            return self.manifest(named, kept, cni).await.map(Ok);
         }
         let facts = Facts::of(capture, self.asked);
         let current = &kept.recorded.chart.version;
@@ -301,7 +301,7 @@ impl Means<'_> {
                 return Err(match is_wrapped(current) {
                     true => Failure::usage(
                         "this CNI was installed from a manifest, which has no versions to choose from",
-                        "kubectl byocni upgrade --manifest FILE, with the manifest in its new form",
+                        "kubectl byocni upgrade --manifest FILE|URL, with the manifest in its new form",
                     ),
                     false => Failure::usage(
                         "where the chart of this CNI comes from is not known",
@@ -342,7 +342,7 @@ impl Means<'_> {
     }
 
     /// From one form of a manifest to another: its version follows from its text.
-    fn manifest(&self, named: &str, kept: &Kept, cni: Option<&'static Cni>) -> Result<Walk, Failure> {
+    async fn manifest(&self, named: &str, kept: &Kept, cni: Option<&'static Cni>) -> Result<Walk, Failure> {
         let standing = &kept.recorded.chart;
         if !is_wrapped(&standing.version) {
             return Err(Failure::usage(
@@ -353,20 +353,20 @@ impl Means<'_> {
                 "kubectl byocni upgrade --dry-run, without --manifest",
             ));
         }
-        let text = read_manifest(named)?;
+        let source = ManifestSource::find(named)?;
+        let text = self.charts.manifest(&source).await?;
         let hop = upgrade::Hop {
             from: standing.version.clone(),
             to: self
                 .charts
-                .wrap_manifest(&standing.name, named, &text)?
+                .wrap_manifest(&standing.name, &source.shown(), &text)?
                 .chart
                 .version,
             why: "the manifest as it is now".into(),
         };
         let origin = Origin::Manifest {
             name: standing.name.clone(),
-            source: named.to_string(),
-            text,
+            source,
         };
         Ok(Walk {
             cni,

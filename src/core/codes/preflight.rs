@@ -84,7 +84,7 @@ pub static OWNERSHIP_CONFLICT: Code = Code {
     means: "The CNI that would be installed is already here, without a release or under a release of \
             another name or namespace: it was applied by hand, or the release's record is gone. helm \
             refuses to touch objects that are not its own. With --take-ownership it takes them over, \
-            and the plan shows with which values.",
+            and the plan shows with which values, and what becomes different of what stands.",
     matters: "Adopting replaces the running configuration by the planned one. Where pools or modes \
               differ, pods lose their network.",
     see: "kubectl get daemonsets -A -o wide\n\
@@ -115,7 +115,7 @@ pub static OWNERSHIP_TAKEN: Code = Code {
               where their template differs.",
     see: "kubectl get daemonsets -A -o wide\n\
           kubectl get secrets -A -l owner=helm",
-    fix: "Read the plan's values against what runs before you agree.",
+    fix: "Read what the plan says becomes different before you agree.",
     sources: &["https://github.com/helm/helm/pull/13439"],
 };
 

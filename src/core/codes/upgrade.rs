@@ -89,7 +89,7 @@ pub static IPAM_MODE_CHANGE: Code = Code {
     id: "BYO0654",
     slug: "ipam-mode-change",
     severity: Severity::Error,
-    blocks: &[Change::Upgrade],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The change would switch the IPAM mode of a running cluster",
     means: "The values name another way of handing out pod addresses than the one in force. Pods that \
             run keep their addresses, and the new allocator does not know of them. Cilium's \
@@ -106,7 +106,7 @@ pub static POOL_ELEMENT_CHANGED: Code = Code {
     id: "BYO0655",
     slug: "pool-element-changed",
     severity: Severity::Error,
-    blocks: &[Change::Upgrade],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The change would take away or alter a pool that pods live in",
     means: "The pools of pod addresses differ from those in force by more than elements added at the \
             end. Blocks are cut from the existing elements, in their order. Where the values name no \
@@ -131,7 +131,7 @@ pub static MASK_SIZE_CHANGE: Code = Code {
     id: "BYO0656",
     slug: "mask-size-change",
     severity: Severity::Error,
-    blocks: &[Change::Upgrade],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The change would alter the size of the nodes' blocks",
     means: "Blocks of pod addresses are cut from a pool with one prefix length, and the values name \
             another than the one in force. The blocks that nodes have do not fit into the new grid. \
@@ -153,7 +153,7 @@ pub static ENCAPSULATION_CHANGE: Code = Code {
     id: "BYO0657",
     slug: "encapsulation-change",
     severity: Severity::Error,
-    blocks: &[Change::Upgrade],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The change would switch how packets travel between nodes",
     means: "The values name another encapsulation, port or routing mode than the one in force. Agents \
             are replaced node by node, and nodes of the old and of the new kind do not understand each \
@@ -176,7 +176,7 @@ pub static LIVE_CHANGE_FORBIDDEN: Code = Code {
     id: "BYO0658",
     slug: "live-change-forbidden",
     severity: Severity::Error,
-    blocks: &[Change::Upgrade],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The change alters what cannot be changed on a running cluster",
     means: "A setting differs from the one in force that all agents must agree on, or that is built \
             into what they have made already: the cluster's name or number, where identities are kept, \

@@ -4,6 +4,7 @@
 //! them; [`install`] adds what that brings into the cluster, the steps, and everything that forbids it. Upgrades and
 //! rollbacks have a way of their own, in [`upgrade`].
 
+pub mod adopting;
 pub mod assemble;
 pub mod diff;
 pub mod keys;

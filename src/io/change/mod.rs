@@ -1,5 +1,6 @@
 //! Changing a cluster: lock, journal, steps, and the way back.
 
+mod adopting;
 mod apply;
 mod at_helm;
 mod back;

@@ -25,7 +25,7 @@ use crate::{
         text::Text,
     },
     io::{
-        charts::{ChartError, ChartSource, Charts, Fetched},
+        charts::{ChartError, ChartSource, Charts, Fetched, ManifestSource},
         cluster,
         connection::Connection,
         helm::{Helm, HelmError, Target},
@@ -47,14 +47,12 @@ const UNRENDERED: &str =
 pub enum Origin {
     /// A chart or a repository.
     Chart(ChartSource),
-    /// A manifest: its name as a chart, where it is from, its text.
+    /// A manifest: its name as a chart, and where it is from.
     Manifest {
         /// The name of chart and release.
         name: String,
-        /// As the user named it.
-        source: String,
-        /// The documents.
-        text: String,
+        /// Where it is.
+        source: ManifestSource,
     },
     /// A revision's own chart, from Helm's record.
     Recorded(Box<Fetched>),
@@ -95,7 +93,7 @@ pub struct Live<'p> {
 pub struct Planned {
     /// The plan.
     pub plan: Plan,
-    /// What agents will see differently; absent on an install, and without helm.
+    /// What agents will see differently; absent on an install that takes nothing over, and without helm.
     diff: Option<diff::Diff>,
     /// Values and pools.
     pub draft: Draft,
@@ -130,7 +128,7 @@ impl Planner<'_> {
                 None
             }
         };
-        let nothing = nothing(self.request.cni, self.version);
+        let nothing = nothing(self.request.cni, self.version, self.origin);
         let chart = fetched.as_ref().map_or(&nothing, |f| &f.chart);
         let bare = Request {
             user_values: Value::Object(Map::new()),
@@ -180,6 +178,13 @@ impl Planner<'_> {
                 kubernetes.as_deref(),
             )
             .await;
+        let diff = match diff {
+            None => {
+                self.adopted(&facts, &draft, rendered.as_deref(), &mut surroundings)
+                    .await
+            }
+            diff => diff,
+        };
         let plan = self.assemble(
             capture,
             &facts,
@@ -290,7 +295,14 @@ impl Planner<'_> {
             surroundings,
         };
         let mut plan = match self.replacing {
-            None => plan::install(inputs),
+            None => {
+                let mut plan = plan::install(inputs);
+                if let Some(diff) = diff {
+                    plan.creates = Some(diff.creates.clone());
+                    plan.diff = Some(diff);
+                }
+                plan
+            }
             Some(replacing) => upgrade::plan(
                 inputs,
                 upgrade::Extra {
@@ -313,11 +325,10 @@ impl Planner<'_> {
     /// The chart in the version that suits.
     async fn fetch(&self, facts: &Facts<'_>) -> Result<Fetched, Finding> {
         let source = match self.origin {
-            Origin::Manifest { name, source, text } => {
-                return self
-                    .charts
-                    .wrap_manifest(name, source, text)
-                    .map_err(|e| chart_finding(&e));
+            Origin::Manifest { name, source } => {
+                let text = self.charts.manifest(source).await;
+                let wrapped = text.and_then(|text| self.charts.wrap_manifest(name, &source.shown(), &text));
+                return wrapped.map_err(|e| chart_finding(&e));
             }
             Origin::Recorded(fetched) => return Ok((**fetched).clone()),
             Origin::Chart(source) => source,
@@ -592,17 +603,22 @@ async fn probe_denied(connection: &Connection, facts: &Facts<'_>) -> Option<Find
 }
 
 /// A chart in place of one that could not be had: the plan is refused, and says the rest of what it knows.
-fn nothing(cni: Option<&'static Cni>, version: Option<&str>) -> Chart {
+fn nothing(cni: Option<&'static Cni>, version: Option<&str>, origin: &Origin) -> Chart {
+    let (named, source) = match origin {
+        Origin::Manifest { name, source } => (name.as_str(), source.shown()),
+        Origin::Chart(source) => ("unknown", source.shown()),
+        Origin::Recorded(fetched) => ("unknown", fetched.chart.source.clone()),
+    };
     Chart {
         name: cni
             .and_then(|c| c.installing)
-            .map_or("unknown", |i| i.chart)
+            .map_or(named, |i| i.chart)
             .to_string(),
         version: version.map(|v| Text::new(v).line(60)).unwrap_or_default(),
         app_version: String::new(),
         kube_version: None,
         digest: String::new(),
-        source: String::new(),
+        source,
         values: Value::Object(Map::new()),
         values_text: String::new(),
         schema: None,

@@ -222,7 +222,7 @@ fn restarts_by_hand(diff: &diff::Diff) -> bool {
 }
 
 /// How many pods a workload has that stands in the cluster.
-fn pods_of(facts: &Facts<'_>, subject: &Subject) -> Option<usize> {
+pub(super) fn pods_of(facts: &Facts<'_>, subject: &Subject) -> Option<usize> {
     let capture = facts.capture;
     let all = match subject.kind.as_str() {
         "DaemonSet" => &capture.daemon_sets,

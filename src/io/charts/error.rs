@@ -73,6 +73,16 @@ pub enum ChartError {
     NeedsHelm {
         /// Where it is.
         source_name: String,
+        /// The flag that takes a file in its place.
+        flag: &'static str,
+    },
+    /// The manifest's URL gave nothing.
+    #[error("the manifest {source_name} cannot be fetched: {why}")]
+    NotFetched {
+        /// Where it is.
+        source_name: String,
+        /// Helm's words, which are made harmless already.
+        why: String,
     },
     /// The manifest cannot be installed.
     #[error("{name} is no manifest that can be installed: {why}")]
@@ -119,9 +129,16 @@ impl ChartError {
             ),
             Self::NoChart { .. } => Some("name another repository: --repo URL; or the chart itself: --chart FILE".into()),
             Self::NoVersion { .. } => Some("leave --version out for the newest that suits the cluster".into()),
-            Self::NeedsHelm { .. } => Some(
-                "install helm (https://helm.sh/docs/intro/install), or download the chart elsewhere and name the \
-                 file: --chart FILE"
+            Self::NeedsHelm { flag, .. } => {
+                let what = flag.trim_start_matches('-');
+                Some(format!(
+                    "install helm (https://helm.sh/docs/intro/install), or download the {what} elsewhere and name \
+                     the file: {flag} FILE"
+                ))
+            }
+            Self::NotFetched { .. } => Some(
+                "see whether the address is right, and HTTPS_PROXY and NO_PROXY; without a way there, download it \
+                 elsewhere: --manifest FILE"
                     .into(),
             ),
             Self::Manifest { hint, .. } | Self::Values { hint, .. } => hint.clone(),

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::{
     archive::{Files, pack},
-    digest_of,
+    compare, digest_of,
     error::ChartError,
+    source,
 };
 use crate::{
     core::{manifest, text::Text},
@@ -20,43 +21,135 @@ use crate::{
 /// Largest manifest, in bytes: helm takes no larger file, and a release must fit into a Secret of 1 MiB, packed.
 const LARGEST: u64 = 5 * 1024 * 1024;
 
-/// Reads the file that `--manifest` names.
-///
-/// # Errors
-/// Where it cannot be read; where it is a URL, with the command that fetches it.
-pub fn read_manifest(named: &str) -> Result<String, ChartError> {
-    let shown = Text::new(named).line(200);
-    let wrong = |why: String, hint: Option<String>| ChartError::Manifest {
-        name: shown.clone(),
-        why,
-        hint,
-    };
-    if named.contains("://") {
-        return Err(wrong(
-            "manifests are read from files, which can be looked at first".into(),
-            Some(format!(
-                "curl -fLO '{}', then --manifest FILE",
-                shown.replace('\'', "%27")
-            )),
-        ));
+const WAYS: &str =
+    "name a file or an https:// URL: --manifest FILE|URL; what wants a login is downloaded first";
+
+/// What a chart is called whose manifest has no usable name.
+const UNNAMED: &str = "manifest";
+
+/// What `--manifest` names: a file, whose text is read at once, or a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestSource {
+    /// Without its pin.
+    named: String,
+    /// `sha256:…`, where the user said which digest it must have.
+    pinned: Option<String>,
+    /// Of a file.
+    text: Option<String>,
+}
+
+impl ManifestSource {
+    /// A file or an `https://` URL, each with `@sha256:…` if it is pinned.
+    ///
+    /// # Errors
+    /// Where the name is neither; where a file cannot be read, is no text, or has another digest.
+    pub fn find(named: &str) -> Result<Self, ChartError> {
+        let (text, pinned) = source::pin(named).map_err(of_manifest)?;
+        let mut found = ManifestSource {
+            named: text.to_string(),
+            pinned,
+            text: None,
+        };
+        if let Some(rest) = text.strip_prefix("https://").or(text.strip_prefix("http://")) {
+            source::no_login(named, rest).map_err(of_manifest)?;
+            let path = rest.split(['?', '#']).next().unwrap_or_default();
+            if !path.contains('/') || path.ends_with('/') {
+                return Err(found.wrong("it names no file", Some(WAYS)));
+            }
+            return Ok(found);
+        }
+        if text.contains("://") {
+            return Err(found.wrong("it is neither a file nor an https:// URL", Some(WAYS)));
+        }
+        if text == "-" {
+            return Err(found.wrong(
+                "standard input is where questions are answered",
+                Some("write it to a file first: --manifest FILE"),
+            ));
+        }
+        found.text = Some(found.read(Path::new(text))?);
+        Ok(found)
     }
-    if named == "-" {
-        return Err(wrong(
-            "standard input is where questions are answered".into(),
-            Some("write it to a file first: --manifest FILE".into()),
-        ));
+
+    /// As the user wrote it, fit to be shown.
+    pub fn shown(&self) -> String {
+        source::without_query(&self.named)
     }
-    let mut bytes = vec![];
-    fs::File::open(Path::new(named))
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|e| ChartError::Unreadable {
-            path: shown.clone(),
-            why: e.to_string(),
-        })?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(wrong(format!("it is larger than {} MiB", LARGEST >> 20), None));
+
+    /// What chart and release are called: the file's name without its ending, as far as a chart may be called so.
+    pub fn name(&self) -> String {
+        let path = self.named.split(['?', '#']).next().unwrap_or_default();
+        let path = if self.is_url() { path } else { self.named.as_str() };
+        let stem = Path::new(path).file_stem().map(|stem| stem.to_string_lossy());
+        match chart_name(&stem.unwrap_or_default()) {
+            name if name == UNNAMED => "cni".into(),
+            name => name,
+        }
     }
-    String::from_utf8(bytes).map_err(|_| wrong("it is not text in UTF-8".into(), None))
+
+    /// Its text, where it is a file.
+    pub(super) fn text(&self) -> Option<&String> {
+        self.text.as_ref()
+    }
+
+    /// Where it has to be fetched from.
+    pub(super) fn url(&self) -> &str {
+        &self.named
+    }
+
+    fn is_url(&self) -> bool {
+        self.text.is_none()
+    }
+
+    /// Reads what lies there, in our own folder or where the user said.
+    ///
+    /// # Errors
+    /// As [`ManifestSource::find`].
+    pub(super) fn read(&self, path: &Path) -> Result<String, ChartError> {
+        let mut bytes = vec![];
+        fs::File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+            .map_err(|e| ChartError::Unreadable {
+                path: self.shown(),
+                why: e.to_string(),
+            })?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(self.wrong(&format!("it is larger than {} MiB", LARGEST >> 20), None));
+        }
+        if let Some(pinned) = &self.pinned {
+            compare(&self.shown(), "the user", pinned, &bytes)?;
+        }
+        if self.is_url() && bytes.trim_ascii_start().starts_with(b"<") {
+            return Err(self.wrong(
+                "what answers there is a page for browsers",
+                Some("name the file's own address; GitHub shows it as \"Raw\""),
+            ));
+        }
+        String::from_utf8(bytes).map_err(|_| self.wrong("it is not text in UTF-8", None))
+    }
+
+    fn wrong(&self, why: &str, hint: Option<&str>) -> ChartError {
+        ChartError::Manifest {
+            name: self.shown(),
+            why: why.to_string(),
+            hint: hint.map(str::to_string),
+        }
+    }
+}
+
+/// What is wrong with a name, in the words of `--manifest`.
+fn of_manifest(error: ChartError) -> ChartError {
+    match error {
+        ChartError::Named { named, why, hint } => ChartError::Manifest {
+            name: named,
+            why,
+            hint: Some(match hint.contains("--chart") {
+                true => WAYS.to_string(),
+                false => hint.to_string(),
+            }),
+        },
+        error => error,
+    }
 }
 
 /// How the version of a wrapped manifest begins.
@@ -183,7 +276,7 @@ fn chart_name(name: &str) -> String {
     // Helm labels with the name and the version, in 63 characters.
     clean.truncate(40);
     match clean.trim_matches('-') {
-        "" => "manifest".into(),
+        "" => UNNAMED.into(),
         clean => clean.to_string(),
     }
 }

@@ -23,7 +23,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 pub use error::ChartError;
-pub use manifest::{is_wrapped, read_manifest};
+pub use manifest::{ManifestSource, is_wrapped};
 pub use recorded::RecordedChart;
 pub use source::ChartSource;
 pub use values_file::read_values;
@@ -33,7 +33,7 @@ use self::{
     source::Place,
 };
 use super::{
-    helm::{Cause, Helm},
+    helm::{Cause, Helm, HelmError},
     private_folder::PrivateFolder,
 };
 use crate::core::{
@@ -64,6 +64,7 @@ pub struct Charts<'a> {
     indexes: Known<String, Arc<Index>>,
     // With the digest that the source is pinned to: a chart that suits one may not suit the other.
     fetched: Known<(ChartSource, Option<String>), Fetched>,
+    manifests: Known<ManifestSource, String>,
 }
 
 impl<'a> Charts<'a> {
@@ -81,6 +82,7 @@ impl<'a> Charts<'a> {
             folder,
             indexes: Known::default(),
             fetched: Known::default(),
+            manifests: Known::default(),
         })
     }
 
@@ -175,10 +177,10 @@ impl<'a> Charts<'a> {
             }
         };
         if let Some(pinned) = &pinned {
-            compare(source, "the user", pinned, &archive)?;
+            compare(&source.named(), "the user", pinned, &archive)?;
         }
         if let Some((by, wanted)) = &promised {
-            compare(source, by, wanted, &archive)?;
+            compare(&source.named(), by, wanted, &archive)?;
         }
         let fetched = self.read(archive, &shown)?;
         if let Some(version) = version
@@ -215,6 +217,36 @@ impl<'a> Charts<'a> {
         Ok(Fetched { chart, archive, path })
     }
 
+    /// The text of a manifest; one that lies at a URL is fetched once.
+    ///
+    /// # Errors
+    /// As [`ChartError`] says.
+    pub async fn manifest(&self, source: &ManifestSource) -> Result<String, ChartError> {
+        if let Some(text) = source.text() {
+            return Ok(text.clone());
+        }
+        if let Some(text) = recall(&self.manifests, source) {
+            return Ok(text);
+        }
+        let helm = self.helm.ok_or_else(|| ChartError::NeedsHelm {
+            source_name: source.shown(),
+            flag: "--manifest",
+        })?;
+        // Helm has the proxies and certificates of this machine for charts already, and takes any file.
+        let pulled = helm.pull(source.url(), None, None).await;
+        let (path, _) = pulled.map_err(|error| ChartError::NotFetched {
+            source_name: source.shown(),
+            why: match error {
+                // What its words mean for a chart is nothing to a manifest.
+                HelmError::Failed { said, .. } => said,
+                error => error.to_string(),
+            },
+        })?;
+        let text = source.read(&path)?;
+        keep(&self.manifests, source.clone(), &text);
+        Ok(text)
+    }
+
     /// A manifest as a chart: its text is not templated, its CustomResourceDefinitions go first. `name` becomes the
     /// chart's name, `source` is where the text came from.
     ///
@@ -236,6 +268,7 @@ impl<'a> Charts<'a> {
     fn helm(&self, source: &ChartSource) -> Result<&'a Helm, ChartError> {
         self.helm.ok_or_else(|| ChartError::NeedsHelm {
             source_name: source.named(),
+            flag: "--chart",
         })
     }
 
@@ -309,12 +342,12 @@ fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
-fn compare(source: &ChartSource, by: &'static str, wanted: &str, archive: &[u8]) -> Result<(), ChartError> {
-    let found = digest_of(archive);
+fn compare(source: &str, by: &'static str, wanted: &str, bytes: &[u8]) -> Result<(), ChartError> {
+    let found = digest_of(bytes);
     match wanted == found {
         true => Ok(()),
         false => Err(ChartError::Digest {
-            source_name: source.named(),
+            source_name: source.to_string(),
             by,
             wanted: wanted.to_string(),
             found,

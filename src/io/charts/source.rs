@@ -155,7 +155,7 @@ impl ChartSource {
             }
             Place::Url(url) | Place::Oci(url) | Place::Repository { url, .. } => url.clone(),
         };
-        Text::new(&text).line(200)
+        without_query(&text)
     }
 
     /// As a sentence names it: with the chart's name.
@@ -169,6 +169,15 @@ impl ChartSource {
     }
 }
 
+/// A name as it is shown: what follows the `?` of a URL may be a signature or a token.
+pub(super) fn without_query(named: &str) -> String {
+    let shown = match named.split_once('?') {
+        Some((before, _)) if named.contains("://") => format!("{before}?…"),
+        _ => named.to_string(),
+    };
+    Text::new(&shown).line(200)
+}
+
 fn wrong(named: &str, why: &str, hint: &'static str) -> ChartError {
     ChartError::Named {
         named: Text::new(named).line(200),
@@ -178,7 +187,7 @@ fn wrong(named: &str, why: &str, hint: &'static str) -> ChartError {
 }
 
 /// Takes `@sha256:…` off.
-fn pin(named: &str) -> Result<(&str, Option<String>), ChartError> {
+pub(super) fn pin(named: &str) -> Result<(&str, Option<String>), ChartError> {
     let Some((text, digest)) = named.rsplit_once("@sha256:") else {
         return Ok((named, None));
     };
@@ -193,7 +202,7 @@ fn pin(named: &str) -> Result<(&str, Option<String>), ChartError> {
 }
 
 /// A login in a URL would stand on helm's command line, where every process of the machine can read it.
-fn no_login(named: &str, rest: &str) -> Result<(), ChartError> {
+pub(super) fn no_login(named: &str, rest: &str) -> Result<(), ChartError> {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if host.is_empty() {
         return Err(wrong(named, "it names no host", WAYS));

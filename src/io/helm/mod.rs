@@ -206,8 +206,15 @@ impl Helm {
             Some(url) => format!("{}/{reference}", self.repository(url).await?),
             None => reference.to_string(),
         };
+        // What signs a URL is not repeated with what helm says of it.
+        let secrets: Vec<String> = reference
+            .split_once('?')
+            .map(|(_, query)| query.to_string())
+            .filter(|query| !query.is_empty())
+            .into_iter()
+            .collect();
         arguments.extend(["--".into(), reference.into()]);
-        let printed = self.read("helm pull", arguments, FETCH_LIMIT, &[]).await?;
+        let printed = self.read("helm pull", arguments, FETCH_LIMIT, &secrets).await?;
         let archive = only_file(&folder).ok_or_else(|| {
             self.runner
                 .strange("helm pull", "ended well, but there is no chart")

@@ -196,13 +196,20 @@ fn subjects(plan: &Plan, digest: &dyn Fn(&str) -> String) -> Vec<(&'static str, 
         ),
         (
             "Chart",
-            format!(
-                "{} {} from {}, {}",
-                chart.name,
-                chart.version,
-                chart.source,
-                digest(&chart.digest)
-            ),
+            match chart.digest.as_str() {
+                // It could not be had; a finding says why.
+                "" => {
+                    let name = format!("{} {}", chart.name, chart.version);
+                    format!("{} from {}: not to be had", name.trim(), chart.source)
+                }
+                whole => format!(
+                    "{} {} from {}, {}",
+                    chart.name,
+                    chart.version,
+                    chart.source,
+                    digest(whole)
+                ),
+            },
         ),
     ];
     for crds in &plan.crd_charts {

@@ -129,7 +129,7 @@ pub struct ChangePlan<'a> {
     to_revision: Option<i64>,
     /// Which hop of how many; `null` where there is one.
     hop: Option<HopItem>,
-    /// What becomes different; `null` for an install, and where nothing could be rendered.
+    /// What becomes different; `null` for an install that takes nothing over, and where nothing could be rendered.
     diff: Option<DiffItem<'a>>,
     /// The rollout node by node; `null` where the CNI's own controllers roll.
     rollout: Option<RolloutItem<'a>>,

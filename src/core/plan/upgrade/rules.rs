@@ -83,6 +83,10 @@ pub struct Frozen {
     pub key: &'static str,
     /// Its key in the CNI's ConfigMap; empty where it has none.
     pub configured: &'static str,
+    /// Where in that key's text, if it is a document: a JSON pointer; empty where it is the whole text.
+    pub within: &'static str,
+    /// Whether it is a list that may grow at its end.
+    pub grows: bool,
     /// What it was and what it would be, in words, where that is forbidden. Defaults that are written differently and
     /// mean the same are the same.
     pub changed: fn(&Settings<'_>, &Settings<'_>) -> Option<(String, String)>,

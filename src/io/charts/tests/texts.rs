@@ -118,19 +118,92 @@ fn what_is_no_manifest_names_its_document() {
 #[test]
 fn manifests_are_read_from_files() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("m.yaml");
+    let path = folder.path().join("My Net.v2.yaml");
     std::fs::write(&path, MANIFEST).expect("written");
     let named = path.display().to_string();
-    assert_eq!(read_manifest(&named).as_deref(), Ok(MANIFEST));
+    let found = ManifestSource::find(&named).expect("a file");
+    assert_eq!(found.text().map(String::as_str), Some(MANIFEST));
+    assert_eq!(
+        (found.name().as_str(), found.shown()),
+        ("my-net-v2", named.clone())
+    );
+    let digest = digest_of(MANIFEST.as_bytes());
+    assert!(ManifestSource::find(&format!("{named}@{digest}")).is_ok());
+    let other = ManifestSource::find(&format!("{named}@sha256:{}", "0".repeat(64)));
+    assert!(matches!(other, Err(ChartError::Digest { .. })), "{other:?}");
     std::fs::write(&path, [0xff, 0xfe]).expect("written");
-    assert!(matches!(read_manifest(&named), Err(ChartError::Manifest { .. })));
     assert!(matches!(
-        read_manifest("nowhere.yaml"),
+        ManifestSource::find(&named),
+        Err(ChartError::Manifest { .. })
+    ));
+    std::fs::write(&path, vec![b'#'; 5 * 1024 * 1024 + 1]).expect("written");
+    let error = ManifestSource::find(&named).expect_err("too large").to_string();
+    assert!(error.ends_with("it is larger than 5 MiB"), "{error}");
+    assert!(matches!(
+        ManifestSource::find("nowhere.yaml"),
         Err(ChartError::Unreadable { .. })
     ));
-    let error = read_manifest("https://h/it's.yaml").expect_err("a URL");
-    let hint = error.hint().expect("a hint");
-    assert_eq!(hint, "curl -fLO 'https://h/it%27s.yaml', then --manifest FILE");
+}
+
+#[test]
+fn manifests_are_named_by_url() {
+    let named = |url: &str| ManifestSource::find(url).map(|found| (found.name(), found.shown()));
+    for (url, name, shown) in [
+        ("https://h/a/Kube-Net.yml", "kube-net", "https://h/a/Kube-Net.yml"),
+        // A signature stays where it is.
+        ("https://h/net.yaml?sig=secret", "net", "https://h/net.yaml?…"),
+        ("https://h/%20", "20", "https://h/%20"),
+        ("https://h/__", "cni", "https://h/__"),
+    ] {
+        assert_eq!(named(url), Ok((name.into(), shown.into())));
+    }
+    for (url, why, hint) in [
+        ("https://", "it names no host", "--manifest FILE|URL"),
+        ("https://h", "it names no file", "--manifest FILE|URL"),
+        ("https://h/a/?b", "it names no file", "--manifest FILE|URL"),
+        (
+            "https://me:hunter2@h/net.yaml",
+            "it holds a login",
+            "--manifest FILE|URL",
+        ),
+        (
+            "ftp://h/net.yaml",
+            "it is neither a file nor an https:// URL",
+            "--manifest FILE|URL",
+        ),
+        (
+            "oci://h/net",
+            "it is neither a file nor an https:// URL",
+            "--manifest FILE|URL",
+        ),
+        (
+            "https://h/net.yaml@sha256:12",
+            "is no digest of 64",
+            "sha256sum FILE",
+        ),
+        ("-", "standard input", "--manifest FILE"),
+    ] {
+        let error = named(url).expect_err(url);
+        let text = format!("{error} | {}", error.hint().unwrap_or_default());
+        assert!(text.contains(why) && text.contains(hint), "{url}: {text}");
+        assert!(
+            !text.contains("--chart") && !text.contains("hunter2"),
+            "{url}: {text}"
+        );
+    }
+}
+
+/// Without helm there is nothing that could fetch it, and the way round is one for manifests.
+#[tokio::test]
+async fn a_url_wants_helm() {
+    let source = ManifestSource::find("https://h/net.yaml").expect("a URL");
+    let error = charts().manifest(&source).await.expect_err("no helm");
+    let hint = error.hint().unwrap_or_default();
+    assert!(matches!(error, ChartError::NeedsHelm { .. }), "{error}");
+    assert!(
+        hint.ends_with("download the manifest elsewhere and name the file: --manifest FILE"),
+        "{hint}"
+    );
 }
 
 /// What the file's values are, or what is wrong with them.
