@@ -10,7 +10,7 @@ pub mod journal;
 mod kept;
 pub mod lock;
 pub mod planning;
-mod records;
+pub mod records;
 mod rendered;
 mod replace;
 mod replacing;
