@@ -78,18 +78,10 @@ pub struct Global {
     #[arg(long, global = true, help_heading = CONNECTION, hide_short_help = true)]
     pub disable_compression: bool,
     /// When to colour
-    // Without an order of their own these two stand among the flags of verbs that have many.
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        value_name = "WHEN",
-        display_order = 997
-    )]
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
     /// Say on standard error what is read and how long it takes
-    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 998)]
+    #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
 

@@ -128,7 +128,7 @@ fn scenario_33_an_upgrade_while_a_third_of_all_calls_fails() {
         Some(1 | 5 | 7) if stage.phase().is_some() => {
             assert!(!told.out.contains("DONE"), "{told:#?}");
             assert!(said(&told).contains("kubectl byocni resume"), "{told:#?}");
-            let next = stage.run(&["abort"], LONG);
+            let next = stage.run(&["abort"], LONG * 2);
             assert_eq!(next.exit, Some(0), "{told:#?}\n{next:#?}");
             all_run(&stage, OLD);
         }
@@ -139,7 +139,7 @@ fn scenario_33_an_upgrade_while_a_third_of_all_calls_fails() {
 }
 
 /// Scenario 34: the login ends in the middle of the rollout: no hang, no further agent is touched, the journal says where it
-/// stands, exit 7 with the command that goes on; and going on finishes.
+/// stands, exit 7 with the command that goes on; and going on finishes, on another machine too.
 #[test]
 fn scenario_34_a_login_that_ends_in_the_middle_of_a_rollout() {
     let Some(stage) = stage(3) else { return };
@@ -158,9 +158,30 @@ fn scenario_34_a_login_that_ends_in_the_middle_of_a_rollout() {
         "it stands still"
     );
     stage.proxy.heal();
-    let told = stage.run(&["resume"], LONG);
+    let told = elsewhere(&stage, &["resume", "--yes"]);
     stage.assert_installed(&told);
     all_run(&stage, NEW);
+}
+
+/// Runs a verb as somebody else does on another machine: another home and no file of the first run, another kubeconfig with
+/// another way to the API server.
+fn elsewhere(stage: &Stage, arguments: &[&str]) -> Told {
+    let home = stage.plane.dir().join("elsewhere");
+    std::fs::create_dir_all(&home).expect("a home");
+    let begun = Instant::now();
+    let output = stage
+        .command(stage.plane.kubeconfig(), arguments)
+        .env("HOME", &home)
+        .env("TMPDIR", &home)
+        .env("USER", "somebody-else")
+        .output()
+        .expect("the plugin starts");
+    Told {
+        exit: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        took: begun.elapsed(),
+    }
 }
 
 /// Scenario 36 at an upgrade: each create that matters succeeds and its answer is lost, and so does each first deletion of an
