@@ -162,7 +162,11 @@ fn scenario_50_an_upgrade_of_the_platform_is_seen() {
         evented(patched(&[]), "upgrader", 5).as_deref(),
         Some("AKS upgrades nodes (event Drain on aks-user-27182818-vmss000000)")
     );
-    assert_eq!(evented(patched(&[]), "upgrader", 40), None, "an old event says nothing");
+    assert_eq!(
+        evented(patched(&[]), "upgrader", 40),
+        None,
+        "an old event says nothing"
+    );
     assert_eq!(evented(patched(&[]), "kubelet", 5), None);
     // Elsewhere these words are anybody's.
     let mut elsewhere = marked("upgrade");

