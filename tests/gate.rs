@@ -363,13 +363,27 @@ fn each_condition_holds_the_gate_by_itself() {
 
 /// 49: the DaemonSet is green, and nobody answers DNS.
 #[test]
-fn without_an_answer_from_dns_it_does_not_pass() {
+fn scenario_49_without_an_answer_from_dns_it_does_not_pass() {
     let mute = Cluster::of("cilium-healthy").with("EndpointSlice", "kube-dns-*", json!({"endpoints": []}));
     waits_for(
         cilium(),
         &mute,
         "deployment/coredns: none of 2 DNS pods is a ready endpoint",
     );
+    // Whatever else is an error: the gate asks for itself, and does not take an empty report for an answer.
+    let (asked, capture) = (Asked::default(), mute.capture());
+    let mut report = harness::report(&capture, &asked);
+    report.findings.clear();
+    let alone = Gate::new(cilium()).look(&Facts::of(&capture, &asked), &report, &[], at(2));
+    assert_eq!(alone.state, State::Waiting);
+    let waits: Vec<String> = alone
+        .waiting
+        .iter()
+        .map(|w| format!("{}: {}", w.subject, w.why))
+        .collect();
+    assert_eq!(waits, ["service/kube-dns: it has no ready endpoint"]);
+    let dns = alone.phases.iter().find(|p| p.name == "dns").expect("a phase");
+    assert_eq!((dns.done, dns.total, dns.complete), (0, 2, false));
     // One endpoint of two answers.
     let endpoint = json!([{"addresses": ["10.244.0.33"], "conditions": {"ready": true}}]);
     let half =

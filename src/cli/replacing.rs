@@ -17,7 +17,7 @@ use crate::{
         capture::{Capture, Source},
         change::{Ended, Event},
         cni::Cni,
-        codes::{reading::UNPARSABLE_VALUE, release::RELEASE_MISSING},
+        codes::release::RELEASE_MISSING,
         facts::{Asked, Facts},
         finding::{Finding, Subject},
         journal::{self, Pace, Record},
@@ -29,6 +29,7 @@ use crate::{
         change::{
             self, Former, Job, journal as book,
             planning::{Live, Planned, Planner, expected},
+            records,
             trial::Extent,
         },
         charts::Charts,
@@ -138,7 +139,7 @@ impl Standing {
             hint: e.hint(),
             outcome: Outcome::Failed,
         })?;
-        if let Some(finding) = unreadable(&facts, &found, &revisions) {
+        if let Some(finding) = records::passed_over(&facts, &found.1, &found.0, &revisions) {
             return Ok(Err(finding));
         }
         let deployed = revisions.iter().rev().find(|r| r.status == "deployed");
@@ -237,31 +238,6 @@ fn named(facts: &Facts<'_>, namespace: Option<&str>) -> Option<(String, String)>
     ours.next()
         .is_none()
         .then(|| (name.to_string(), namespace.to_string()))
-}
-
-/// What is told where the newest revision has a record that helm cannot read: helm passes over it in silence, takes an older
-/// one for the newest, and fails when it writes the next.
-fn unreadable(
-    facts: &Facts<'_>,
-    (release, namespace): &(String, String),
-    revisions: &[Revision],
-) -> Option<Finding> {
-    let newest = facts.release.as_ref()?.revisions.last()?.number;
-    if revisions.iter().any(|r| r.revision >= newest) {
-        return None;
-    }
-    let secret = format!("sh.helm.release.v1.{release}.v{newest}");
-    Some(Finding::new(
-        &UNPARSABLE_VALUE,
-        vec![Subject::namespaced("Secret", namespace, &secret)],
-        format!(
-            "Helm's record of revision {newest} of {namespace}/{release} is damaged, and helm does not see that revision"
-        ),
-        format!(
-            "keep it: kubectl get secret {secret} -n {namespace} -o yaml > record.yaml; then: kubectl delete secret {secret} -n \
-             {namespace}"
-        ),
-    ))
 }
 
 /// What is told where the CNI's objects name a release that helm knows nothing of.

@@ -8,6 +8,7 @@ use clap::{
 };
 
 use super::grammar;
+use crate::core::cni;
 
 /// Words that other tools have for what our commands do.
 const OTHERS_WORDS: &[(&str, &[&str])] = &[
@@ -55,12 +56,40 @@ pub fn advised(mut error: Error, arguments: &[OsString]) -> Error {
             error.insert(ContextKind::SuggestedSubcommand, value);
         }
     }
-    if let Some(wrong) = text(&error, ContextKind::InvalidArg)
-        && let Some(advice) = of_argument(&wrong, &words)
-    {
-        tip(&mut error, &advice);
+    if let Some(wrong) = text(&error, ContextKind::InvalidArg) {
+        if let Some(advice) = of_habit(&wrong, &words) {
+            // What is alike by its letters, and the usage that goes with it, would only lead astray.
+            error.remove(ContextKind::SuggestedArg);
+            error.remove(ContextKind::Usage);
+            tip(&mut error, &advice);
+        } else if let Some(advice) = of_argument(&wrong, &words) {
+            tip(&mut error, &advice);
+        }
     }
     error
+}
+
+/// Advice to those who say what another tool, or another of our verbs, would want to be told.
+fn of_habit(wrong: &str, words: &[String]) -> Option<String> {
+    let root = grammar();
+    let verb = words.iter().find(|word| root.find_subcommand(word).is_some())?;
+    let wrong = wrong.split('=').next().unwrap_or(wrong);
+    let version = wrong.trim_start_matches('v');
+    let is_version = version.contains('.') && version.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match verb.as_str() {
+        "upgrade" if is_version => Some(format!(
+            "'--to {version}' goes there over every minor on the way, '--version {version}' in one hop"
+        )),
+        "install" if is_version => Some(format!("the version is a flag: '--version {version}'")),
+        "upgrade" | "history" if cni::ALL.iter().any(|cni| cni.id == wrong) => Some(format!(
+            "which CNI it is, is found by itself: 'kubectl byocni {verb}' without '{wrong}'"
+        )),
+        "rollback" if ["--to", "--version", "--revision", "--to-revision"].contains(&wrong) => Some(
+            "it goes to a revision, by its number: 'kubectl byocni rollback 3'; 'kubectl byocni history' lists them"
+                .into(),
+        ),
+        _ => None,
+    }
 }
 
 /// Advice about an argument that does not belong where it stands.
@@ -157,6 +186,34 @@ mod tests {
         assert!(said("--from=a.yaml status").contains("'--from' is a flag of 'status' and follows it"));
         assert!(said("install cilium --dry-run server").contains("'--dry-run=server'"));
         assert!(said("status --form x").contains("'--from'"));
+        assert!(said("install cilium --dry-rum").contains("'--dry-run"));
         assert!(!said("status --weather").contains("follows"));
+        // It follows already, and is no flag there.
+        let after = said("status -- -o");
+        assert!(after.contains("'-o'") && !after.contains("follows"), "{after}");
+    }
+    #[test]
+    fn who_says_what_is_known_or_is_a_flag_is_told_so() {
+        for (line, advice) in [
+            (
+                "upgrade cilium --to 1.20",
+                "'kubectl byocni upgrade' without 'cilium'",
+            ),
+            ("history flannel", "'kubectl byocni history' without 'flannel'"),
+            ("upgrade 1.20", "'--to 1.20' goes there"),
+            ("upgrade v1.19.6", "'--version 1.19.6' in one hop"),
+            ("install cilium 1.19", "'--version 1.19'"),
+            ("rollback --to 1.19", "by its number"),
+            ("rollback --version=1.19.6", "by its number"),
+            ("rollback --to-revision=3", "by its number"),
+        ] {
+            let said = said(line);
+            assert!(said.contains(advice), "{line}: {said}");
+            assert!(!said.contains("--token"), "{line}: {said}");
+        }
+        // Nothing is known of these.
+        for line in ["upgrade weather", "install cilium weather", "rollback --weather"] {
+            assert!(!said(line).contains("found by itself"), "{line}");
+        }
     }
 }

@@ -263,3 +263,29 @@ fn versions_that_are_not_there_name_the_nearest() {
         );
     }
 }
+
+/// A capture holds nothing of a release's values: who gives none is told what the plan then lacks, and how to give them.
+#[test]
+fn an_upgrade_from_a_capture_says_that_it_has_no_values() {
+    let Some(folder) = charts() else { return };
+    let plan = |more: &str| {
+        let words = format!(
+            "upgrade --to 1.19 --dry-run=client --from cilium-1.18-aks.yaml --repo {} {more}",
+            folder.display()
+        );
+        let run = byocni(&words).example("cilium-1.18-aks.yaml");
+        Some(with_helm(run.example("cilium-1.18-values.yaml"), 4)?.end())
+    };
+    let (Some(without), Some(with)) = (plan(""), plan("-f cilium-1.18-values.yaml")) else {
+        return;
+    };
+    assert_eq!(without.code, Some(4), "{}", without.said());
+    assert!(
+        without.stdout.contains("pool-element-changed"),
+        "{}",
+        without.said()
+    );
+    assert!(without.stderr.contains("helm get values"), "{}", without.said());
+    assert_eq!(with.code, Some(0), "{}", with.said());
+    assert!(!with.stderr.contains("helm get values"), "{}", with.said());
+}

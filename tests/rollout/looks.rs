@@ -132,6 +132,51 @@ fn scenario_50_a_repair_is_seen_until_it_ends() {
     );
 }
 
+/// Scenario 50: so does an upgrade of nodes by AKS, told by its mark on a node or by an event of its upgrader, and nothing of
+/// the kind on a platform that is not AKS.
+#[test]
+fn scenario_50_an_upgrade_of_the_platform_is_seen() {
+    let mark = "kubernetes.azure.com/azure-cluster-autoscaler-scale-down-disabled-reason";
+    let marked = |reason: &str| {
+        let annotations = json!({"metadata": {"annotations": {mark: reason}}});
+        patched(&[("Node", "aks-user-27182818-vmss000000", annotations)])
+    };
+    let pause = |capture: &Capture| seen(capture, &[], None).pause;
+    assert_eq!(
+        pause(&marked("upgrade")).as_deref(),
+        Some("AKS upgrades aks-user-27182818-vmss000000")
+    );
+    assert_eq!(pause(&marked("another")), None);
+
+    let evented = |mut capture: Capture, by: &str, minutes: i64| {
+        let time = capture.taken_at - jiff::SignedDuration::from_mins(minutes);
+        let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
+            "reason": "Drain", "involvedObject": {"kind": "Node", "name": "aks-user-27182818-vmss000000"},
+            "source": {"component": by}, "lastTimestamp": time.to_string()});
+        capture
+            .events
+            .push(serde_json::from_value(event).expect("an event"));
+        pause(&capture)
+    };
+    assert_eq!(
+        evented(patched(&[]), "upgrader", 5).as_deref(),
+        Some("AKS upgrades nodes (event Drain on aks-user-27182818-vmss000000)")
+    );
+    assert_eq!(
+        evented(patched(&[]), "upgrader", 40),
+        None,
+        "an old event says nothing"
+    );
+    assert_eq!(evented(patched(&[]), "kubelet", 5), None);
+    // Elsewhere these words are anybody's.
+    let mut elsewhere = marked("upgrade");
+    for node in &mut elsewhere.nodes {
+        node.meta.labels.clear();
+        node.spec.provider_id = Default::default();
+    }
+    assert_eq!(pause(&elsewhere), None);
+}
+
 #[test]
 fn companions_whose_pods_were_not_read_are_unread() {
     let mut capture = patched(&[]);

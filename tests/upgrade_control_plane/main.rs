@@ -14,6 +14,7 @@ mod back;
 mod canary;
 mod edited;
 mod every_minor;
+mod hops;
 mod nodes;
 mod others;
 mod refused;

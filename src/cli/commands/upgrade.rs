@@ -160,6 +160,12 @@ async fn upgraded(
         }
         let capture = capture_file::load(&args.from)?;
         let planned = means.offline(&capture).await?;
+        if args.values.is_empty() && planned.is_ok() {
+            terminal.say(
+                "a capture holds no values: this is planned as if the release had none. Its own are given with -f, as printed by \
+                 helm get values RELEASE -n NAMESPACE -o yaml",
+            );
+        }
         return shown_only(planned, args.output, terminal);
     }
     let program = changing::helm(&helm)?;

@@ -11,7 +11,7 @@ pub mod journal;
 mod kept;
 pub mod lock;
 pub mod planning;
-mod records;
+pub mod records;
 mod rendered;
 mod replace;
 mod replacing;

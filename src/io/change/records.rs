@@ -1,17 +1,40 @@
-//! Helm's records of a release that helm itself does not see: it leaves out what it cannot read, and then fails half-way.
+//! Helm's records that helm itself does not see: it leaves out what it cannot read, and then fails half-way.
 
 use crate::{
     core::{
-        codes::preflight::RELEASE_IN_THE_WAY,
+        codes::{preflight::RELEASE_IN_THE_WAY, reading::UNPARSABLE_VALUE},
+        facts::Facts,
         finding::{Finding, Subject},
     },
     io::{
         cluster,
         connection::{Connection, RequestError},
+        helm::Revision,
     },
 };
 
-/// What is in the way of a release that helm says is not there; nothing where it has no record.
+/// What is told of a release that is to be changed, where its newest revision is not among those that helm sees: helm takes
+/// an older one for the newest, and fails when it writes the next.
+pub fn passed_over(facts: &Facts<'_>, namespace: &str, release: &str, seen: &[Revision]) -> Option<Finding> {
+    let newest = facts.release.as_ref()?.revisions.last()?.number;
+    if seen.iter().any(|r| r.revision >= newest) {
+        return None;
+    }
+    let secret = format!("sh.helm.release.v1.{release}.v{newest}");
+    Some(Finding::new(
+        &UNPARSABLE_VALUE,
+        vec![Subject::namespaced("Secret", namespace, &secret)],
+        format!(
+            "Helm's record of revision {newest} of {namespace}/{release} is damaged, and helm does not see that revision"
+        ),
+        format!(
+            "keep it: kubectl get secret {secret} -n {namespace} -o yaml > record.yaml; then: kubectl delete secret {secret} -n \
+             {namespace}"
+        ),
+    ))
+}
+
+/// What is in the way of a release that is to be installed and that helm says is not there; nothing where it has no record.
 ///
 /// # Errors
 /// Where the records cannot be listed.

@@ -53,6 +53,25 @@ async fn too_many_requests_is_tried_again_when_the_server_says() {
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
+/// The API server says it in a header, a webhook or an aggregated server perhaps only in the `Status` that it answers with.
+#[tokio::test]
+async fn a_write_too_is_sent_again_when_the_server_says_and_not_before() {
+    let busy = r#"{"kind":"Status","reason":"TooManyRequests","code":429,"details":{"retryAfterSeconds":2}}"#;
+    for (headers, body) in [("retry-after: 2\r\n", ""), ("", busy)] {
+        let server = Server::start(vec![answer("429 Too Many Requests", headers, body), ok("{}")]).await;
+        let start = std::time::Instant::now();
+        let sent = server
+            .connect(Flags::default())
+            .await
+            .post_json("/api/v1/namespaces/x/pods", b"{}".to_vec())
+            .await;
+        let took = start.elapsed();
+        assert!(sent.is_ok(), "{sent:?}");
+        assert_eq!(server.heard().len(), 2, "{headers}{body}");
+        assert!(took >= Duration::from_secs(2), "{headers}{body}: {took:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_wait_beyond_the_limit_is_not_begun() {
     let busy = answer("429 Too Many Requests", "retry-after: 3600\r\n", "");
