@@ -5,11 +5,11 @@ use crate::{
         codes::{preflight::RELEASE_IN_THE_WAY, reading::UNPARSABLE_VALUE},
         facts::Facts,
         finding::{Finding, Subject},
+        revision::Revision,
     },
     io::{
         cluster,
         connection::{Connection, RequestError},
-        helm::Revision,
     },
 };
 
