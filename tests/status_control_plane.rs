@@ -8,9 +8,11 @@ mod clusters;
 mod plugin;
 
 use std::{
+    io::Read as _,
     path::PathBuf,
-    process::{Command, Stdio},
-    time::Duration,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use base64::Engine as _;
@@ -92,6 +94,51 @@ fn some_agent_loops(list: &Value) -> bool {
     })
 }
 
+/// A run that goes on until it is dropped, and what it said so far.
+struct Watching {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Watching {
+    fn of(mut child: Child) -> Watching {
+        let mut out = child.stdout.take().expect("its standard output");
+        let said: Arc<Mutex<String>> = Arc::default();
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            let mut some = [0; 4096];
+            while let Ok(n @ 1..) = out.read(&mut some) {
+                heard
+                    .lock()
+                    .expect("what was said")
+                    .push_str(&String::from_utf8_lossy(&some[..n]));
+            }
+        });
+        Watching { child, said }
+    }
+
+    /// Waits until it has said this, and returns all that it said.
+    fn says(&mut self, word: &str) -> String {
+        let end = Instant::now() + SOON;
+        loop {
+            let said = self.said.lock().expect("what was said").clone();
+            if said.contains(word) {
+                return said;
+            }
+            let over = self.child.try_wait().expect("a child").is_some();
+            assert!(!over && Instant::now() < end, "it does not say {word}: {said}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn node_name(number: usize, of: usize) -> String {
     aks::nodes(of)[number]["metadata"]["name"]
         .as_str()
@@ -144,8 +191,37 @@ fn it_waits_until_healthy_and_watches_line_by_line() {
             .expect("the plugin starts")
     };
     let waiting = start(&["status", "--wait", "--timeout", "90s", "--summary"]);
-    let mut watching = start(&["status", "--watch"]);
-    std::thread::sleep(Duration::from_secs(3));
+    let mut watching = Watching::of(start(&["status", "--watch"]));
+    watching.says("BROKEN");
+    // In a terminal the same page is drawn over the one before.
+    let played = Command::new("script").arg("--version").output();
+    let played = required_or_skip(
+        "terminal",
+        played.map_err(|e| format!("script (util-linux): {e}")),
+    );
+    let mut drawn = played.map(|_| {
+        let line = format!(
+            "stty rows 50 cols 100; exec {} status --watch",
+            env!("CARGO_BIN_EXE_kubectl-byocni")
+        );
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", line.as_str(), "/dev/null"])
+            .envs([
+                ("TERM", "xterm-256color"),
+                ("SHELL", "/bin/sh"),
+                ("LANG", "C.UTF-8"),
+                ("COLUMNS", "100"),
+            ])
+            .env("KUBECONFIG", plane.kubeconfig())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        Watching::of(script.spawn().expect("script starts"))
+    });
+    if let Some(drawn) = &mut drawn {
+        drawn.says("BROKEN");
+    }
     plane.apply(CILIUM);
     let waited = waiting.wait_with_output().expect("it ends");
     let (out, err) = (
@@ -154,13 +230,13 @@ fn it_waits_until_healthy_and_watches_line_by_line() {
     );
     assert_eq!(waited.status.code(), Some(0), "{out}\n{err}");
     assert!(out.to_lowercase().contains("healthy"), "{out}");
-    std::thread::sleep(Duration::from_secs(5));
-    watching.kill().expect("it still runs");
-    let watched = String::from_utf8_lossy(&watching.wait_with_output().expect("it ends").stdout).into_owned();
-    assert!(
-        watched.contains("BROKEN") && watched.to_lowercase().contains("healthy"),
-        "{watched}"
-    );
+    let watched = watching.says("HEALTHY");
+    if let Some(drawn) = &mut drawn {
+        let drawn = drawn.says("HEALTHY");
+        // Cleared once, then drawn over: a page that is cleared each time flickers.
+        assert_eq!(drawn.matches("\u{1b}[2J").count(), 1, "{drawn}");
+        assert!(drawn.matches("\u{1b}[H").count() > 1, "{drawn}");
+    }
     assert!(
         !watched.contains('\u{1b}'),
         "no escapes where there is no terminal: {watched}"

@@ -81,7 +81,7 @@ impl PlaceError {
 }
 
 /// Makes the link in `folder`, else beside the plugin where that folder is on the `PATH`, else in the first folder of
-/// the `PATH` that can be written. `called` is the name that we were run by.
+/// the `PATH` that can be written, those of the user's home before all others. `called` is the name that we were run by.
 ///
 /// # Errors
 /// See [`PlaceError`].
@@ -118,6 +118,9 @@ pub fn place(called: &Path, folder: Option<&Path>) -> Result<Placed, PlaceError>
             }),
         };
     }
+    // Another program's folder may be writable too, and is upgraded or removed with it.
+    let home = env::var_os("HOME").map(PathBuf::from);
+    folders.sort_by_key(|folder| !home.as_ref().is_some_and(|home| folder.starts_with(home)));
     if let Some(at) = folders
         .iter()
         .position(|known| plugin.parent().is_some_and(|beside| same_folder(known, beside)))

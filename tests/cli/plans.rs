@@ -234,12 +234,49 @@ fn a_cluster_that_has_its_cni_is_left_alone() {
     let Some(run) = with_helm(run, 4) else { return };
     let ended = run.end();
     assert_eq!(ended.code, Some(4), "{}", ended.said());
+    // Whose the network is comes first: that the nodes have no podCIDR either need not be mended for this.
     let by = &json(&ended)["blockedBy"];
+    assert_eq!(*by, serde_json::json!(["foreign-cni", "node-pod-cidr-missing"]));
+    let Some(run) = planned("cilium-healthy.yaml", "flannel", CNIS[2].1, "") else {
+        return;
+    };
+    let Some(run) = with_helm(run, 4) else { return };
+    let page = run.end().stdout;
     assert!(
-        by.as_array()
-            .is_some_and(|all| all.iter().any(|s| s == "foreign-cni")),
-        "{by}"
+        page.contains("\n✖ REFUSED  foreign-cni, node-pod-cidr-missing"),
+        "{page}"
     );
+}
+
+/// A node that joined twenty seconds ago, and is not Ready for no other reason, is ordinary.
+#[test]
+fn a_node_that_is_just_joining_is_no_reason_to_refuse() {
+    let example = fs::read_to_string("examples/fresh-byocni.yaml").expect("an example");
+    let head = "- apiVersion: v1\n  kind: Node\n";
+    let parts: Vec<&str> = example.split(head).collect();
+    let [before, first, second] = parts[..] else {
+        panic!("two nodes");
+    };
+    // That of a moment before the look.
+    assert!(before.contains("takenAt: 2026-11-21T07:51:44"), "{before}");
+    let young = first
+        .replace("node-1", "node-3")
+        .replace("10.89.0.2", "10.89.0.9")
+        .replace("2026-11-21T07:49:57Z", "2026-11-21T07:51:24Z");
+    let cluster = [before, first, &young, second].join(head);
+    let Some(folder) = charts() else { return };
+    let run = byocni("install cilium --dry-run=client --from joining.yaml --chart ./cilium.tgz -o json")
+        .file("joining.yaml", cluster)
+        .file(
+            "cilium.tgz",
+            fs::read(folder.join("cilium-1.19.6.tgz")).expect("a chart"),
+        );
+    let Some(run) = with_helm(run, 4) else { return };
+    let ended = run.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.said());
+    let plan = json(&ended);
+    assert_eq!(plan["cluster"]["nodes"], 3);
+    assert_eq!(plan["blockedBy"], serde_json::json!([]));
 }
 
 /// Versions are named as people know them, and the nearest is offered.

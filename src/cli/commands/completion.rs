@@ -28,7 +28,7 @@ enum What {
     #[command(
         after_help = "Examples:\n  kubectl byocni completion install\n  kubectl byocni completion install --dir bin\n\n\
 It is a link to the plugin, beside it where that folder is on the PATH and can be written, else in the first folder of the \
-PATH that can; it stays good when the plugin is upgraded. kubectl must have its own completion (kubectl completion --help)."
+PATH that can, those of your home before others; it stays good when the plugin is upgraded. kubectl must have its own completion (kubectl completion --help)."
     )]
     Install(Install),
     /// Print the script for bash

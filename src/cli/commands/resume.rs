@@ -33,8 +33,8 @@ use crate::{
 /// Finish a change that was interrupted, or that failed and stayed
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  kubectl byocni resume\n  kubectl byocni resume --version 1.19.6    (with another version than the one that failed)\n  \
-kubectl byocni resume --set extraArgs=null      (with other values than those that failed)\n\n\
+    after_help = "Examples:\n  kubectl byocni resume\n  kubectl byocni resume --version 1.19.6        (with another version than the one that failed)\n  \
+kubectl byocni resume --set extraArgs=null    (with other values than those that failed)\n\n\
 The journal (ConfigMap kubectl-byocni in kube-system) and the Secret beside it hold all that is needed: it works from any machine."
 )]
 pub struct Args {

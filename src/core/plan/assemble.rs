@@ -11,6 +11,7 @@ use crate::core::{
     capture::Workload,
     cni::Cni,
     code::Change,
+    codes::change::{FOREIGN_CNI, FOREIGN_RECONCILER, MANAGED_REFUSED},
     finding::{Finding, Subject},
     report::Report,
     words,
@@ -105,18 +106,34 @@ fn in_order(found: &mut Found, inputs: &Inputs<'_>) -> (Vec<Finding>, usize) {
     let (blocking, before) = split(inputs.report, &forbids);
     own.extend(blocking);
     own.sort_by(|a, b| {
-        (!forbids(a), a.severity, a.code.id, &a.subjects, &a.message).cmp(&(
-            !forbids(b),
-            b.severity,
-            b.code.id,
-            &b.subjects,
-            &b.message,
-        ))
+        (
+            !forbids(a),
+            !about_owners(a),
+            a.severity,
+            a.code.id,
+            &a.subjects,
+            &a.message,
+        )
+            .cmp(&(
+                !forbids(b),
+                !about_owners(b),
+                b.severity,
+                b.code.id,
+                &b.subjects,
+                &b.message,
+            ))
     });
     own.dedup();
     let count = before.len();
     own.extend(before);
     (own, count)
+}
+
+/// Whether it says that the network is somebody else's: then nothing else is worth mending for this change.
+fn about_owners(finding: &Finding) -> bool {
+    [&MANAGED_REFUSED, &FOREIGN_RECONCILER, &FOREIGN_CNI]
+        .iter()
+        .any(|code| code.id == finding.code.id)
 }
 
 /// The report's findings: those that forbid the change, and the others, in the report's order.
@@ -336,6 +353,7 @@ pub fn title(plan: &Plan) -> String {
     let (cni, version) = (&plan.cni, installs(&plan.chart));
     match (plan.change, &plan.from, plan.to_revision) {
         (Change::Install, ..) => format!("Install {cni} {version}"),
+        (Change::Upgrade, Some(_), _) if plan.nothing_to_do => format!("Keep {cni} {version} as it is"),
         (Change::Upgrade, Some(from), _) if installs(from) == version => {
             format!("Upgrade {cni} {version} to other values")
         }

@@ -1,6 +1,7 @@
 //! Tries, limits and what each answer means.
 
 use super::*;
+use crate::{core::capture::Node, io::cluster::list};
 
 const JSON: &str = "application/json";
 
@@ -465,4 +466,36 @@ async fn far_servers_may_compress_unless_told_not_to() {
         assert_eq!(connection.get("/x", JSON).await.expect("an answer"), wanted);
     }
     assert!(heard.lock().expect("whole")[1].contains("accept-encoding: identity\r\n"));
+}
+
+/// The token of a second page has expired: the list is read from its beginning once more, not half of either.
+#[tokio::test]
+async fn a_list_whose_token_has_expired_begins_again() {
+    let page = |next: &str, name: &str| {
+        ok(&format!(
+            r#"{{"kind":"NodeList","metadata":{{"continue":"{next}"}},"items":[{{"metadata":{{"name":"{name}"}}}}]}}"#
+        ))
+    };
+    let gone = status("410 Gone", "Expired", "the token is too old");
+    let server = Server::start(vec![
+        page("t1", "old"),
+        gone.clone(),
+        page("t2", "a"),
+        page("", "b"),
+    ])
+    .await;
+    let connection = server.connect(Flags::default()).await;
+    let nodes = list::all::<Node>(&connection, "/api/v1/nodes", 1, JSON, |node| node).await;
+    let nodes = nodes.expect("the list");
+    let names: Vec<String> = nodes.iter().map(|node| node.meta.name.to_string()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let heard = server.heard();
+    let tokens = heard.iter().map(|asked| asked.contains("continue="));
+    assert_eq!(tokens.collect::<Vec<_>>(), [false, true, false, true]);
+
+    // A server that goes on so is not asked for ever.
+    let server = Server::start(vec![page("t1", "a"), gone.clone(), page("t2", "a"), gone]).await;
+    let connection = server.connect(Flags::default()).await;
+    let ended = list::all::<Node>(&connection, "/api/v1/nodes", 1, JSON, |node| node).await;
+    assert!(matches!(ended, Err(RequestError::Gone { .. })), "{ended:?}");
 }
