@@ -7,7 +7,14 @@ use serde_json::Value;
 
 use super::{Failure, Outcome, global::Global, signals::Signals, terminal::Terminal};
 use crate::{
-    core::{capture::Capture, change::Ended, code::Change, facts::Asked, journal::Operation, plan::set},
+    core::{
+        capture::Capture,
+        change::Ended,
+        code::Change,
+        facts::Asked,
+        journal::Operation,
+        plan::{Plan, set},
+    },
     io::{
         change::journal::Luggage,
         charts::{Fetched, read_values},
@@ -53,6 +60,31 @@ impl Output {
     pub fn is_text(self) -> bool {
         matches!(self, Output::Table | Output::Wide | Output::Markdown)
     }
+}
+
+/// Where a plan is tried that is not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    Client,
+    Server,
+}
+
+/// What plans alone say as an exit code. Names of what would be touched are missing where nothing could be rendered: then
+/// nothing printed is not the same as nothing to do.
+pub fn of_plans(plans: &[Plan], output: Output, terminal: &Terminal) -> Outcome {
+    let nameless = |plan: &Plan| plan.creates.is_none() && plan.diff.is_none() && !plan.nothing_to_do;
+    if plans.iter().any(Plan::blocked) {
+        return Outcome::Refused;
+    }
+    if plans.iter().any(|plan| !plan.incomplete.is_empty()) {
+        return Outcome::Incomplete;
+    }
+    if output == Output::Name && plans.iter().any(nameless) {
+        terminal
+            .say("what it would touch is not known, for the chart could not be rendered: -o table says why");
+        return Outcome::Incomplete;
+    }
+    Outcome::Done
 }
 
 /// The values of files and flags.

@@ -314,17 +314,6 @@ pub fn refused(
     tell_end(&changed, &Ended::Refused(finding), output, terminal)
 }
 
-/// What a plan alone says as an exit code.
-pub fn of_plans(plans: &[Plan]) -> Outcome {
-    if plans.iter().any(Plan::blocked) {
-        Outcome::Refused
-    } else if plans.iter().any(|plan| !plan.incomplete.is_empty()) {
-        Outcome::Incomplete
-    } else {
-        Outcome::Done
-    }
-}
-
 /// Draws one plan, or several as one document.
 pub fn drawn(plans: &[Plan], output: Output, terminal: &Terminal) -> String {
     match plans {

@@ -98,6 +98,18 @@ fn plans_without_helm() {
     let ended = run.env("PATH", "/nowhere").end();
     assert_eq!(ended.code, Some(0), "{}", ended.said());
     shot!("plan_cilium_no_helm", ended);
+    // Nobody can name what would be created: nothing printed must not look like nothing to do.
+    let Some(run) = planned("fresh-aks.yaml", cni, chart, "-o name") else {
+        return;
+    };
+    let ended = run.env("PATH", "/nowhere").end();
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(5), ""),
+        "{}",
+        ended.said()
+    );
+    assert!(ended.stderr.contains("is not known"), "{}", ended.said());
 }
 
 /// Scenario 52: the same inputs give the same bytes, whichever helm renders, in every format and at every width; and

@@ -1,15 +1,15 @@
 //! `install`: brings a CNI to a cluster that has none. Plans, shows the plan, asks, and lets `io::change` carry it out.
 #![expect(clippy::disallowed_methods, reason = "a change has a beginning")]
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, slice, time::Duration};
 
-use clap::{Args as ClapArgs, ValueEnum, ValueHint};
+use clap::{Args as ClapArgs, ValueHint};
 use ipnet::IpNet;
 
 use crate::{
     cli::{
         Failure, Outcome,
-        changing::{self, Output, confirmed, luggage, opened, progressive, tell_end},
+        changing::{self, DryRun, Output, confirmed, luggage, of_plans, opened, progressive, tell_end},
         global::Global,
         signals::Signals,
         terminal::Terminal,
@@ -110,12 +110,6 @@ pub struct Args {
     output: Output,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DryRun {
-    Client,
-    Server,
-}
-
 fn network(text: &str) -> Result<IpNet, String> {
     cidr::parse(text).ok_or_else(|| format!("{text:?} is not a CIDR such as 10.244.0.0/16"))
 }
@@ -166,7 +160,7 @@ async fn installed(
             &terminal.style,
             args.output.format(),
         ))?;
-        return Ok(of_plan(&planned));
+        return Ok(of_plans(slice::from_ref(&planned.plan), args.output, terminal));
     }
     let Some(opened) = opened(global, &asked, terminal, signals).await? else {
         return Ok(Outcome::Interrupted);
@@ -190,7 +184,7 @@ async fn installed(
     };
     terminal.settle();
     let drawn = render::plan(&planned.plan, &terminal.style, args.output.format());
-    let outcome = of_plan(&planned);
+    let outcome = of_plans(slice::from_ref(&planned.plan), args.output, terminal);
     if args.dry_run.is_some() || outcome != Outcome::Done || planned.plan.nothing_to_do {
         terminal.print(&drawn)?;
         return Ok(outcome);
@@ -214,17 +208,6 @@ async fn installed(
         args, &request, &planner, &planned, capture, helm, target, terminal, signals,
     )
     .await
-}
-
-/// What a plan alone says as an exit code.
-fn of_plan(planned: &Planned) -> Outcome {
-    if planned.plan.blocked() {
-        Outcome::Refused
-    } else if !planned.plan.incomplete.is_empty() {
-        Outcome::Incomplete
-    } else {
-        Outcome::Done
-    }
 }
 
 #[expect(

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use serde_json::{Map, Value};
 
 use crate::{
     cli::{
         Failure, Outcome,
-        changing::{self, Output, opened, tell_end},
+        changing::{self, DryRun, Output, of_plans, opened, tell_end},
         global::Global,
-        replacing::{Hop, Pacing, Standing, agreed, carry_out, drawn, live, of_plans, refused},
+        replacing::{Hop, Pacing, Standing, agreed, carry_out, drawn, live, refused},
         signals::Signals,
         terminal::Terminal,
         watching::awaited,
@@ -60,12 +60,6 @@ pub struct Args {
     /// The format of the plan, and of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DryRun {
-    Client,
-    Server,
 }
 
 fn number(text: &str) -> Result<i64, String> {
@@ -151,7 +145,7 @@ async fn rolled_back(
     };
     terminal.settle();
     let pages = [planned.plan.clone()];
-    let outcome = of_plans(&pages);
+    let outcome = of_plans(&pages, args.output, terminal);
     if args.dry_run.is_some() || outcome != Outcome::Done || planned.plan.nothing_to_do {
         terminal.print(&drawn(&pages, args.output, terminal))?;
         return Ok(outcome);

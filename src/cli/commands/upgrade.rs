@@ -2,17 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, ValueEnum, ValueHint};
+use clap::{Args as ClapArgs, ValueHint};
 use serde_json::{Map, Value};
 
 use crate::{
     cli::{
         Failure, Outcome,
-        changing::{self, Opened, Output, opened, tell_end},
+        changing::{self, DryRun, Opened, Output, of_plans, opened, tell_end},
         global::Global,
         replacing::{
             Hop, Named, Pacing, Standing, agreed, carry_out, cni_of, drawn, live, looked_again, no_release,
-            of_plans, refused,
+            refused,
         },
         signals::Signals,
         terminal::Terminal,
@@ -108,12 +108,6 @@ pub struct Args {
     output: Output,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DryRun {
-    Client,
-    Server,
-}
-
 /// Plans every hop, shows the plan, asks, and goes hop by hop.
 pub async fn run(args: &Args, global: &Global, terminal: &Terminal) -> Result<Outcome, Failure> {
     let signals = Signals::listen();
@@ -182,7 +176,7 @@ async fn upgraded(
         Err(finding) => return refused(Change::Upgrade, finding, args.output, terminal),
     };
     let pages: Vec<Plan> = plans.iter().map(|planned| planned.plan.clone()).collect();
-    let outcome = of_plans(&pages);
+    let outcome = of_plans(&pages, args.output, terminal);
     if args.dry_run.is_some() || outcome != Outcome::Done || pages.iter().all(|plan| plan.nothing_to_do) {
         terminal.print(&drawn(&pages, args.output, terminal))?;
         return Ok(outcome);
@@ -211,7 +205,7 @@ fn shown_only(
     };
     let pages: Vec<Plan> = plans.into_iter().map(|planned| planned.plan).collect();
     terminal.print(&drawn(&pages, output, terminal))?;
-    Ok(of_plans(&pages))
+    Ok(of_plans(&pages, output, terminal))
 }
 
 /// The hops, each with where its chart comes from.
@@ -517,7 +511,9 @@ impl Means<'_> {
                 again = planner.plan(&opened.capture).await;
                 let same = again.draft.values == planned.draft.values
                     && again.plan.chart.digest == planned.plan.chart.digest;
-                if of_plans(std::slice::from_ref(&again.plan)) != Outcome::Done || !same {
+                if of_plans(std::slice::from_ref(&again.plan), self.args.output, terminal) != Outcome::Done
+                    || !same
+                {
                     terminal.print(&drawn(std::slice::from_ref(&again.plan), output, terminal))?;
                     terminal.say(&format!(
                         "stopped between two hops, at {}: the next one is not what was agreed to; plan again",
