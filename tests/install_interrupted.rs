@@ -21,5 +21,7 @@ mod signals;
 mod stage;
 #[path = "install_interrupted/upgraded.rs"]
 mod upgraded;
+#[path = "install_interrupted/upgraded_faults.rs"]
+mod upgraded_faults;
 #[path = "install_interrupted/upgraded_stopped.rs"]
 mod upgraded_stopped;
