@@ -19,21 +19,18 @@ use crate::{
     stage::{AGENTS, LEASE, LONG, MINUTE, Stage, until},
 };
 
-/// Scenario 32: 429 for 20 s with `Retry-After: 2`, longer than the lock's lease lives: the run succeeds, and asks no more
-/// often than it was told to.
-/// Scenario 35: then silence and answers in drops.
-#[test]
-fn scenarios_32_and_35_overloaded() {
-    let Some(stage) = Stage::set(3) else { return };
-    stage.hold_agents();
-    let mut run = stage.install("cilium", &[]);
-    run.says("operator 1/1");
+/// For 20 s the server wants to be asked again in two seconds, which is kept; then it is silent, and answers in drops.
+/// `meanwhile` is looked at all the time that it is busy.
+pub fn overloaded(stage: &Stage, meanwhile: impl Fn()) {
     let begun = Instant::now();
     let busy = Duration::from_secs(20);
     stage
         .proxy
         .rule(move |asked| (asked.at < begun + busy).then_some(Fault::Busy(2)));
-    std::thread::sleep(busy);
+    while begun.elapsed() < busy {
+        std::thread::sleep(Duration::from_millis(200));
+        meanwhile();
+    }
     let asked = stage.proxy.seen().iter().filter(|a| a.at >= begun).count();
     // A look reads some thirty lists, each asked again every two seconds.
     assert!(asked < 450, "{asked} requests in 20 s");
@@ -43,9 +40,38 @@ fn scenarios_32_and_35_overloaded() {
         8..16 if asked.method == Method::GET => Some(Fault::Drip(Duration::from_millis(100))),
         _ => None,
     });
+}
+
+/// Scenario 32: 429 for 20 s with `Retry-After: 2`, longer than the lock's lease lives: the run succeeds, and asks no more
+/// often than it was told to.
+/// Scenario 35: then silence and answers in drops.
+#[test]
+fn scenarios_32_and_35_overloaded() {
+    let Some(stage) = Stage::set(3) else { return };
+    stage.hold_agents();
+    let mut run = stage.install("cilium", &[]);
+    run.says("operator 1/1");
+    overloaded(&stage, || {});
     stage.free_agents();
     let told = run.end(LONG);
     stage.assert_installed(&told);
+}
+
+/// The fault that a third of all calls meets, drawn for each of them by a small generator of its own.
+pub fn one_of_three(asked: &Asked, seed: u64) -> Option<Fault> {
+    let mut x =
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (asked.number as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^= x >> 30;
+    x = x.wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= x >> 31;
+    match x % 20 {
+        0 | 1 => Some(Fault::Answer(500)),
+        2 => Some(Fault::Answer(503)),
+        3 => Some(Fault::PassThenAnswer(504)),
+        4 => Some(Fault::PassThenClose),
+        5 => Some(Fault::Silence(Duration::from_secs(4))),
+        _ => None,
+    }
 }
 
 /// Scenario 33: a third of all calls fails or stays unanswered. Whatever it says then is true, and what it leaves can be
@@ -60,20 +86,7 @@ fn a_third_fails(seed: u64, from: fn(&Asked, bool) -> bool) -> Option<bool> {
         if !from(asked, locked.load(Ordering::SeqCst)) {
             return None;
         }
-        // A small generator of its own for each request.
-        let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ (asked.number as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x ^= x >> 30;
-        x = x.wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^= x >> 31;
-        match x % 20 {
-            0 | 1 => Some(Fault::Answer(500)),
-            2 => Some(Fault::Answer(503)),
-            3 => Some(Fault::PassThenAnswer(504)),
-            4 => Some(Fault::PassThenClose),
-            5 => Some(Fault::Silence(Duration::from_secs(4))),
-            _ => None,
-        }
+        one_of_three(asked, seed)
     });
     let run = stage.install("cilium", &["--request-timeout", "3s"]);
     let told = run.end(LONG * 2);

@@ -4,13 +4,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use http::Method;
 
 use crate::{
     clusters::{Asked, Fault},
+    faults::{one_of_three, overloaded},
     others::takes_the_lock,
     stage::{LONG, MINUTE, Run, SECRET, Stage, Told, until},
     upgraded::{NEW, OLD, all_run, stage, upgrade, versions},
@@ -57,24 +58,9 @@ fn agents_deleted(seen: &[Asked]) -> Vec<String> {
 fn scenarios_32_and_35_a_rollout_before_an_overloaded_server() {
     let Some(stage) = stage(3) else { return };
     let run = at_the_first(&stage, &QUICK);
-    let begun = Instant::now();
-    let busy = Duration::from_secs(20);
-    stage
-        .proxy
-        .rule(move |asked| (asked.at < begun + busy).then_some(Fault::Busy(2)));
-    while begun.elapsed() < busy {
-        std::thread::sleep(Duration::from_millis(200));
+    overloaded(&stage, || {
         let down = 3 - versions(&stage).values().sum::<usize>();
         assert!(down <= 1, "no second agent is taken down meanwhile");
-    }
-    let asked = stage.proxy.seen().iter().filter(|a| a.at >= begun).count();
-    // A look reads some thirty lists, each asked again every two seconds.
-    assert!(asked < 450, "{asked} requests in 20 s");
-    let slow = Instant::now();
-    stage.proxy.rule(move |asked| match slow.elapsed().as_secs() {
-        0..8 => Some(Fault::Silence(Duration::from_secs(8))),
-        8..16 if asked.method == Method::GET => Some(Fault::Drip(Duration::from_millis(100))),
-        _ => None,
     });
     let told = run.end(LONG);
     stage.assert_installed(&told);
@@ -95,18 +81,7 @@ fn scenario_33_an_upgrade_while_a_third_of_all_calls_fails() {
         if asked.by_helm() || !locked.load(SeqCst) {
             return None;
         }
-        // A small generator of its own for each request (splitmix64).
-        let mut x = (asked.number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        match (x ^ (x >> 31)) % 20 {
-            0 | 1 => Some(Fault::Answer(500)),
-            2 => Some(Fault::Answer(503)),
-            3 => Some(Fault::PassThenAnswer(504)),
-            4 => Some(Fault::PassThenClose),
-            5 => Some(Fault::Silence(Duration::from_secs(4))),
-            _ => None,
-        }
+        one_of_three(asked, 4)
     });
     let charts = stage.chart("");
     let more = [&QUICK[..], &["--request-timeout", "3s"]].concat();
