@@ -4,9 +4,9 @@
 #   tests/clusters/build.sh [BIN] [control-plane|real-nodes]
 #
 # BIN is ${BYOCNI_TEST_CACHE:-$HOME/.cache/kubectl-byocni}/bin unless named: outside the repository, so that it
-# survives. `control-plane` (the default) builds etcd, the Kubernetes servers and both helms; `real-nodes` also what
-# runs on nodes, two versions of Cilium, and krew. Beside each program stands NAME.version: one that is there in the
-# right version is left alone, another version is replaced.
+# survives. `control-plane` (the default) builds etcd, the Kubernetes servers, both helms and a tool on helm's library;
+# `real-nodes` also what runs on nodes, two versions of Cilium, and krew. Beside each program stands NAME.version: one
+# that is there in the right version is left alone, another version is replaced.
 #
 # Needs go 1.26, for `real-nodes` gcc too. From nothing on two processors: about 6 minutes, 20 with `real-nodes`.
 set -euo pipefail
@@ -32,6 +32,7 @@ case $tier in control-plane | real-nodes) ;; *)
 esac
 mkdir -p "$bin"
 bin=$(cd "$bin" && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 modules=$(mktemp -d)
 trap 'rm -rf "$modules"' EXIT
 export GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0
@@ -102,6 +103,17 @@ helm() {
         flags+=" -X $package/pkg/chartutil.k8sVersionMinor=35"
     fi
     compile "helm$major/helm" "$version" "$flags" "$package/cmd/helm"
+}
+
+# Helm as a library, for releases that no helm program made. Rebuilt when its source changes.
+helm_library() {
+    local version
+    version=$HELM4-$(sha256sum "$here/helm-library/main.go" | cut -c1-12)
+    built helm-library "$version" && return
+    module helm-library
+    cp "$here/helm-library/main.go" .
+    go get "helm.sh/helm/v4@$HELM4"
+    compile helm-library "$version" "" .
 }
 
 # `go install` takes the module's own requirements, replacements and all.
@@ -184,6 +196,7 @@ kubernetes kube-controller-manager
 kubernetes kube-scheduler
 helm 3 "$HELM3"
 helm 4 "$HELM4"
+helm_library
 if [ "$tier" = real-nodes ]; then
     kubernetes kubelet
     kubernetes kube-proxy

@@ -33,7 +33,16 @@ pub fn assets() -> Result<PathBuf, String> {
 
 /// The helm program of this major version, built with the others.
 pub fn helm(major: u8) -> Result<PathBuf, String> {
-    let program = cache()?.join(format!("bin/helm{major}/helm"));
+    built(&format!("helm{major}/helm"))
+}
+
+/// What installs charts through helm's Go library (tests/clusters/helm-library).
+pub fn helm_library() -> Result<PathBuf, String> {
+    built("helm-library")
+}
+
+fn built(program: &str) -> Result<PathBuf, String> {
+    let program = cache()?.join("bin").join(program);
     match program.is_file() {
         true => Ok(program),
         false => Err(format!(

@@ -12,6 +12,7 @@ mod frozen;
 mod harness;
 mod hops;
 mod plans;
+mod pools;
 #[path = "../clusters/programs.rs"]
 #[allow(dead_code, reason = "clusters use more of it")]
 mod programs;

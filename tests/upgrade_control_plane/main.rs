@@ -15,6 +15,7 @@ mod canary;
 mod edited;
 mod every_minor;
 mod hops;
+mod library;
 mod nodes;
 mod others;
 mod refused;

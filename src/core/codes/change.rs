@@ -27,7 +27,8 @@ pub static ENCAPSULATION_UNSUPPORTED: Code = Code {
           Cilium: routingMode=tunnel with tunnelProtocol=vxlan, which aksbyocni.enabled=true demands \
           anyway.\n\
           Changing it on a live cluster breaks connections between changed and unchanged nodes until \
-          all are done: plan an outage, or move to a new cluster.\n\
+          all are done: plan an outage, or move to a new cluster. An upgrade that leaves it as it is \
+          is not refused for it.\n\
           A network security group must let the overlay through between nodes: UDP 8472 for Cilium \
           and Flannel, UDP 4789 for Calico.",
     sources: &[

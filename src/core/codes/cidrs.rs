@@ -24,7 +24,9 @@ pub static POD_CIDR_OVERLAPS_SERVICE_CIDR: Code = Code {
           kubectl byocni install cilium --pod-cidr CIDR\n\
           2. Live cluster: do not edit the pool in place. Nodes keep their old blocks and new ones \
           get others. Build a second cluster and move, or follow the CNI's guide for changing pools, \
-          with every pod recreated.",
+          with every pod recreated.\n\
+          3. An upgrade neither makes this nor mends it, so it is not refused for the pools that are \
+          there; one that adds such a pool is.",
     sources: &[
         "https://github.com/cilium/cilium/issues/31504",
         "https://github.com/cilium/cilium/issues/13766",
@@ -53,7 +55,8 @@ pub static POD_CIDR_OVERLAPS_NODE_NETWORK: Code = Code {
           1. Choose a range that lies in no connected network. Name those that only you know:\n\
           kubectl byocni install cilium --pod-cidr CIDR --reserved-cidr CIDR --dry-run\n\
           2. On a live cluster this is a rebuild or a migration to a new pool with every pod \
-          recreated, not an edit of the old one.",
+          recreated, not an edit of the old one. An upgrade is not refused for the pools that are \
+          there, only for one that it adds.",
     sources: &[
         "https://docs.cilium.io/en/stable/network/concepts/ipam/cluster-pool/",
         "https://learn.microsoft.com/azure/aks/use-byo-cni",
@@ -109,7 +112,8 @@ pub static POD_CIDR_OVERLAPS_ITSELF: Code = Code {
           2. Take out the entry that no node uses. An entry in use must stay as it is: append a \
           separate range instead.\n\
           3. With Calico, disable the pool that is to go (spec.disabled: true), recreate its pods, \
-          and delete it when it is empty.",
+          and delete it when it is empty.\n\
+          An upgrade is not refused for the pools that are there, only for one that it adds.",
     sources: &[
         "https://docs.cilium.io/en/stable/network/concepts/ipam/cluster-pool/",
         "https://docs.tigera.io/calico/latest/networking/ipam/migrate-pools",

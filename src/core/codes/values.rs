@@ -57,7 +57,7 @@ pub static POOL_RESERVED: Code = Code {
     id: "BYO0622",
     slug: "pool-reserved",
     severity: Severity::Error,
-    blocks: &[Change::Install],
+    blocks: &[Change::Install, Change::Upgrade],
     title: "The planned pool touches a range that is reserved",
     means: "The pool shares addresses with a range that ordinary hosts do not use (loopback, \
             link-local, multicast), or that AKS keeps for itself: 169.254.0.0/16, 172.30.0.0/16, \

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    ChartUsed, GatePlan, Inputs, Plan, PlannedValue, Step, blocks,
+    ChartUsed, GatePlan, Inputs, Plan, PlannedValue, Step, blocks, outlasts_upgrades,
     preflight::{self, Found, Look},
 };
 use crate::core::{
@@ -44,7 +44,7 @@ pub(super) fn finish(
     let change = inputs.request.change;
     let mut blocked_by: Vec<&'static str> = vec![];
     // Where nothing is done nothing can be forbidden.
-    for finding in findings
+    for finding in findings[..findings.len() - before]
         .iter()
         .filter(|f| !found.nothing_to_do && blocks(f, change))
     {
@@ -103,7 +103,8 @@ fn in_order(found: &mut Found, inputs: &Inputs<'_>) -> (Vec<Finding>, usize) {
     let mut own: Vec<Finding> = std::mem::take(&mut found.findings);
     own.extend(inputs.draft.findings.iter().cloned());
     own.extend(inputs.surroundings.findings.iter().cloned());
-    let (blocking, before) = split(inputs.report, &forbids);
+    let stands = |f: &Finding| change == Change::Upgrade && outlasts_upgrades(f);
+    let (blocking, before) = split(inputs.report, &|f| forbids(f) && !stands(f));
     own.extend(blocking);
     own.sort_by(|a, b| {
         (

@@ -35,6 +35,10 @@ use super::{
     chart::Chart,
     cni::Cni,
     code::Change,
+    codes::{
+        change::ENCAPSULATION_UNSUPPORTED,
+        cidrs::{POD_CIDR_OVERLAPS_ITSELF, POD_CIDR_OVERLAPS_NODE_NETWORK, POD_CIDR_OVERLAPS_SERVICE_CIDR},
+    },
     facts::Facts,
     finding::{Finding, Subject},
     manifest::Object,
@@ -271,6 +275,22 @@ impl Plan {
 /// Whether the finding forbids this change. A consequence of another finding never does: its cause decides.
 pub fn blocks(finding: &Finding, change: Change) -> bool {
     finding.caused_by.is_none() && finding.code.blocks.contains(&change)
+}
+
+/// Whether the state that it tells of cannot be changed while pods run, and an upgrade leaves it as it is: then it was
+/// there before, and no reason to keep an old version. Pools that an upgrade adds are judged by themselves.
+///
+/// Cilium on AKS's default ranges is the usual case: its chart's default pool, 10.0.0.0/8, contains them
+/// (<https://github.com/cilium/cilium/issues/31504>).
+fn outlasts_upgrades(finding: &Finding) -> bool {
+    [
+        &POD_CIDR_OVERLAPS_SERVICE_CIDR,
+        &POD_CIDR_OVERLAPS_NODE_NETWORK,
+        &POD_CIDR_OVERLAPS_ITSELF,
+        &ENCAPSULATION_UNSUPPORTED,
+    ]
+    .iter()
+    .any(|code| code.id == finding.code.id)
 }
 
 /// Everything that a plan is made from.

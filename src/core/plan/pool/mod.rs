@@ -60,6 +60,39 @@ pub struct Chosen {
     pub findings: Vec<Finding>,
 }
 
+/// What forbids the pools that an upgrade adds to those that the cluster has: those are judged by `status`, and stay.
+pub(super) fn added(facts: &Facts<'_>, pools: &[IpNet], key: &str) -> Vec<Finding> {
+    let there = &facts.network.pools;
+    // Where none could be seen all would look new.
+    if there.is_empty() {
+        return vec![];
+    }
+    let is_there = |net: &IpNet| there.iter().any(|pool| pool.cidr.trunc() == net.trunc());
+    let new: Vec<Pool> = pools
+        .iter()
+        .filter(|net| !is_there(net))
+        .map(|net| Pool {
+            cidr: *net,
+            mask_size: None,
+            source: key.to_string(),
+        })
+        .collect();
+    let mut findings = checks::pools::overlaps_services(facts, &new);
+    findings.extend(checks::pools::overlaps_nodes(facts, &new));
+    findings.extend(reserved(facts, &new));
+    for (at, pool) in new.iter().enumerate() {
+        let others = there.iter().chain(&new[at + 1..]);
+        let touched = others.filter(|other| cidr::overlap(other.cidr, pool.cidr));
+        for other in touched {
+            findings.extend(checks::pools::overlaps_itself(&[other.clone(), pool.clone()]));
+        }
+    }
+    for finding in &mut findings {
+        finding.fix = format!("name another range under {key}");
+    }
+    findings
+}
+
 /// Chooses the pools of an installation. `cni` decides how they are cut and what the user's values name.
 pub fn choose(facts: &Facts<'_>, request: &Request, cni: &Cni) -> Chosen {
     let Some(installing) = cni.installing else {
@@ -416,35 +449,13 @@ impl Room<'_> {
         let mut findings = checks::pools::overlaps_services(self.facts, &rows);
         findings.extend(checks::pools::overlaps_nodes(self.facts, &rows));
         findings.extend(checks::pools::overlaps_itself(&rows));
-        findings.extend(self.reserved(&rows));
+        findings.extend(reserved(self.facts, &rows));
         findings.extend(self.families(pools, source));
         findings.extend(self.too_small(pools));
         for finding in &mut findings {
             finding.fix = self.proposal(&finding.fix);
         }
         findings
-    }
-
-    fn reserved(&self, pools: &[Pool]) -> Option<Finding> {
-        let never = never_pools(self.facts);
-        let clashes: Vec<String> = pools
-            .iter()
-            .filter_map(|pool| {
-                let (range, why) = never.iter().find(|(net, _)| cidr::overlap(*net, pool.cidr))?;
-                Some(format!(
-                    "pool {} ({}) touches {range}: {why}",
-                    pool.cidr, pool.source
-                ))
-            })
-            .collect();
-        (!clashes.is_empty()).then(|| {
-            Finding::new(
-                &POOL_RESERVED,
-                vec![],
-                clashes.join("; "),
-                "kubectl byocni explain pool-reserved",
-            )
-        })
     }
 
     /// A pool is of no use to nodes without addresses of its family, nor to services of the other one.
@@ -529,4 +540,27 @@ impl Room<'_> {
             .collect();
         pools.iter().any(|p| wide.iter().any(|w| cidr::overlap(*w, *p)))
     }
+}
+
+/// Pools that touch a range which is never one.
+fn reserved(facts: &Facts<'_>, pools: &[Pool]) -> Option<Finding> {
+    let never = never_pools(facts);
+    let clashes: Vec<String> = pools
+        .iter()
+        .filter_map(|pool| {
+            let (range, why) = never.iter().find(|(net, _)| cidr::overlap(*net, pool.cidr))?;
+            Some(format!(
+                "pool {} ({}) touches {range}: {why}",
+                pool.cidr, pool.source
+            ))
+        })
+        .collect();
+    (!clashes.is_empty()).then(|| {
+        Finding::new(
+            &POOL_RESERVED,
+            vec![],
+            clashes.join("; "),
+            "kubectl byocni explain pool-reserved",
+        )
+    })
 }

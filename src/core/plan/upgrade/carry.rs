@@ -18,7 +18,8 @@ use crate::core::{
     plan::{
         Draft, Origin, PlannedValue, Request,
         keys::{self, Keys, Removed},
-        pool::{Cutting, Named},
+        outlasts_upgrades,
+        pool::{self, Cutting, Named},
         tree,
         values::{Drafting, clean, of_user},
         version,
@@ -93,7 +94,19 @@ pub fn draft(
         namespace: &draft.namespace,
         cuts: &[],
     };
-    findings.extend((installing.rules)(&drafting, &effective));
+    let in_force = frozen::effective(&from.chart, &own);
+    let drafted = Drafting {
+        chart: &from.chart,
+        user: &own,
+        ..drafting
+    };
+    let stood = (installing.rules)(&drafted, &in_force);
+    let stands = |f: &Finding| outlasts_upgrades(f) && stood.iter().any(|old| old.code.id == f.code.id);
+    findings.extend(
+        (installing.rules)(&drafting, &effective)
+            .into_iter()
+            .filter(|f| !stands(f)),
+    );
     findings.extend(version::judge(
         &chart.version,
         cni,
@@ -108,7 +121,11 @@ pub fn draft(
         .any(|f| matches!(f.code.slug, "pool-element-changed" | "ipam-mode-change"));
     findings.extend(forbidden);
     if !pools_told {
-        findings.extend(frozen::pools_left_out(facts, cni, installing, &named, &draft));
+        match frozen::pools_left_out(facts, cni, installing, &named, &draft) {
+            Some(finding) => findings.push(finding),
+            // Beside a pool that is taken away nothing else is worth mending.
+            None => findings.extend(pool::added(facts, &draft.pools, named.key)),
+        }
     }
     findings.extend(frozen::defaults(rules, old, new));
     draft.findings = findings;
