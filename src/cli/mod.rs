@@ -5,6 +5,7 @@ mod changing;
 mod commands;
 mod completing;
 mod exit;
+mod from_file;
 mod global;
 mod interrupted;
 mod replacing;

@@ -61,7 +61,7 @@ fn every_command_has_examples() {
 
 /// A home with what the examples name: a capture, values, charts.
 fn furnished(words: &str, charts: &Path) -> Run {
-    let capture = match words.starts_with("upgrade") {
+    let capture = match words.starts_with("upgrade") || words.starts_with("rollback") {
         true => "cilium-healthy.yaml",
         false => "fresh-byocni.yaml",
     };

@@ -338,3 +338,69 @@ fn an_upgrade_from_a_capture_says_that_it_has_no_values() {
     assert_eq!(with.code, Some(0), "{}", with.said());
     assert!(!with.stderr.contains("helm get values"), "{}", with.said());
 }
+
+/// Neither chart nor values of a revision are in a capture: its version is named, its values are given. What a capture of
+/// ours knows of revisions is believed.
+#[test]
+fn a_rollback_is_planned_from_a_capture() {
+    let Some(folder) = charts() else { return };
+    let plan = |words: &str, records: &str| {
+        let mut run = byocni(&format!("rollback {words} --from cilium-1.18-aks.yaml --repo ."))
+            .example("cilium-1.18-aks.yaml")
+            .example("cilium-1.18-values.yaml")
+            .file("records.yaml", records.as_bytes().to_vec());
+        for version in ["1.16.19", "1.17.18", "1.18.12"] {
+            let name = format!("cilium-{version}.tgz");
+            run = run.file(&name, fs::read(folder.join(&name)).expect("a chart"));
+        }
+        Some(with_helm(run, 4)?.env("COLUMNS", "80").end())
+    };
+    let client = "--dry-run=client -f cilium-1.18-values.yaml";
+    let Some(possible) = plan(&format!("1 --version 1.17.18 {client}"), "") else {
+        return;
+    };
+    assert_eq!(possible.code, Some(0), "{}", possible.said());
+    shot!("plan_rollback_80", possible);
+
+    let record = |number: u8, status: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Secret, type: helm.sh/release.v1, metadata: {{namespace: kube-system, name: \
+             sh.helm.release.v1.cilium.v{number}, labels: {{owner: helm, name: cilium, status: {status}, version: '{number}'}}}}}}\n"
+        )
+    };
+    let records = record(1, "superseded") + &record(2, "failed") + &record(3, "deployed");
+    for (words, code, said) in [
+        ("1 --version 1.17.18", 0, "revision 3"),
+        ("1 --version 1.16.19", 4, "more than one minor"),
+        ("2 --version 1.17.18", 4, "revision 2 (failed) never was deployed"),
+        ("7 --version 1.17.18", 4, "there is no revision 7"),
+        ("1 --version 1.17.1", 1, "--repo FOLDER"),
+    ] {
+        let from = format!("{words} {client} --from records.yaml");
+        let Some(ended) = plan(&from, &records) else {
+            return;
+        };
+        let one_line = ended.said().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            ended.code == Some(code) && one_line.contains(said),
+            "{words}: {}",
+            ended.said()
+        );
+    }
+    for (words, said) in [
+        ("--dry-run=client", "<REVISION>"),
+        ("1 --dry-run=client", "--version"),
+        ("1 --version 1.17.18", "--dry-run"),
+        (
+            "1 --version 1.17.18 --dry-run=server",
+            "there is no server to ask",
+        ),
+    ] {
+        let Some(ended) = plan(words, "") else { return };
+        assert!(
+            ended.code == Some(2) && ended.stderr.contains(said),
+            "{words}: {}",
+            ended.said()
+        );
+    }
+}

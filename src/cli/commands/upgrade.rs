@@ -9,11 +9,9 @@ use crate::{
     cli::{
         Failure, Outcome,
         changing::{self, DryRun, Opened, Output, of_plans, opened, tell_end},
+        from_file::{self, Told},
         global::Global,
-        replacing::{
-            Hop, Named, Pacing, Standing, agreed, carry_out, cni_of, drawn, live, looked_again, no_release,
-            refused,
-        },
+        replacing::{Hop, Named, Pacing, Standing, agreed, carry_out, drawn, live, looked_again, refused},
         signals::Signals,
         terminal::Terminal,
         watching::awaited,
@@ -27,14 +25,13 @@ use crate::{
         facts::{Asked, Facts},
         finding::Finding,
         plan::{
-            Draft, Plan, Request,
+            Plan, Request,
             upgrade::{self, Goal},
         },
         revision::Recorded,
     },
     io::{
-        capture_file,
-        change::planning::{Live, Origin, Planned, Planner, Replacing, render},
+        change::planning::{Live, Origin, Planned, Planner, Replacing},
         charts::{ChartSource, Charts, ManifestSource, is_wrapped},
         connection::parse_duration,
         helm::{Environment, Helm, HelmError},
@@ -146,19 +143,10 @@ async fn upgraded(
         },
     };
     if !args.from.is_empty() {
-        if args.dry_run == Some(DryRun::Server) {
-            return Err(Failure::usage(
-                "--from is a file: there is no server to ask",
-                "kubectl byocni upgrade --dry-run=client --from FILE",
-            ));
-        }
-        let capture = capture_file::load(&args.from)?;
+        let capture = from_file::opened(&args.from, args.dry_run, "upgrade")?;
         let planned = means.offline(&capture).await?;
         if args.values.is_empty() && planned.is_ok() {
-            terminal.say(
-                "a capture holds no values: this is planned as if the release had none. Its own are given with -f, as printed by \
-                 helm get values RELEASE -n NAMESPACE -o yaml",
-            );
+            terminal.say(from_file::NO_VALUES);
         }
         return shown_only(planned, args.output, terminal);
     }
@@ -555,60 +543,16 @@ impl Means<'_> {
     /// are the user's.
     async fn offline(&self, capture: &Capture) -> Result<Result<Vec<Planned>, Finding>, Failure> {
         let facts = Facts::of(capture, self.asked);
-        let cni = cni_of(&facts);
-        let installing = cni.and_then(|cni| cni.installing);
-        let version = facts
-            .release
-            .as_ref()
-            .and_then(|r| r.release.version.clone())
-            .or_else(|| report_version(&facts));
-        let (Some(installing), Some(version)) = (installing, version) else {
-            return Ok(Err(no_release(&facts)?));
-        };
-        let source = ChartSource::of(installing, self.args.repo.as_deref())?;
-        let chart = self.charts.fetch(&source, Some(&version)).await?;
-        let release = facts.release.as_ref().map(|r| &r.release);
-        let (name, namespace) = match release {
-            Some(release) => (release.name.clone(), release.namespace.clone()),
-            None => (installing.release.to_string(), installing.namespace.to_string()),
-        };
-        let values = self.request.user_values.clone();
-        let mut manifest = vec![];
-        if let Ok(helm) = self.helm {
-            let draft = Draft {
-                namespace: namespace.clone(),
-                release: name.clone(),
-                values: values.clone(),
-                reasons: vec![],
-                pools: vec![],
-                masks: vec![],
-                findings: vec![],
-            };
-            let kubernetes = capture.server_version.as_ref().map(ToString::to_string);
-            let rendered = render(helm, &chart, &draft, kubernetes.as_deref(), true).await;
-            manifest = rendered.map_err(|error| Failure {
-                message: format!(
-                    "{} {version} cannot be rendered with these values: {error}",
-                    installing.chart
-                ),
-                hint: Some(format!(
-                    "helm get values {name} -n {namespace} -o yaml > values.yaml"
-                )),
-                outcome: Outcome::Failed,
-            })?;
-        }
-        let kept = Kept {
-            recorded: Recorded {
-                revision: release.and_then(|r| r.revision).unwrap_or(1),
-                status: release
-                    .and_then(|r| r.status.clone())
-                    .unwrap_or_else(|| "deployed".into()),
-                description: String::new(),
-                chart: chart.chart.clone(),
-                values,
-                manifest,
-            },
-            chart,
+        let told = Told::of(
+            &facts,
+            self.charts,
+            self.helm.as_ref().ok(),
+            self.args.repo.as_deref(),
+            &self.request.user_values,
+        );
+        let told = match told.await? {
+            Ok(told) => told,
+            Err(finding) => return Ok(Err(finding)),
         };
         // The values are those that stand: nothing of them is new.
         let means = Means {
@@ -621,22 +565,17 @@ impl Means<'_> {
             charts: self.charts,
             asked: self.asked,
         };
-        let walk = match means.walk(&kept, cni, capture).await? {
+        let walk = match means.walk(&told.kept, Some(told.cni), capture).await? {
             Ok(walk) => walk,
             Err(finding) => return Ok(Err(finding)),
         };
         let named = Named {
-            release: &name,
-            namespace: &namespace,
+            release: &told.release,
+            namespace: &told.namespace,
             first: None,
         };
         Ok(Ok(means
-            .plans(&walk, &kept.recorded, &named, capture, None)
+            .plans(&walk, &told.kept.recorded, &named, capture, None)
             .await))
     }
-}
-
-/// The version of the agents' image, where the release does not say.
-fn report_version(facts: &Facts<'_>) -> Option<String> {
-    facts.agents.iter().find_map(|agent| agent.version.clone())
 }
