@@ -348,7 +348,7 @@ fn a_rollback_is_planned_from_a_capture() {
         let mut run = byocni(&format!("rollback {words} --from cilium-1.18-aks.yaml --repo ."))
             .example("cilium-1.18-aks.yaml")
             .example("cilium-1.18-values.yaml")
-            .file("records.yaml", records.as_bytes().to_vec());
+            .file("records.yaml", records.as_bytes());
         for version in ["1.16.19", "1.17.18", "1.18.12"] {
             let name = format!("cilium-{version}.tgz");
             run = run.file(&name, fs::read(folder.join(&name)).expect("a chart"));
