@@ -278,6 +278,10 @@ fn each_failure_of_an_agent_is_told_by_its_own_code() {
     plane.wait_for("the healthy ones are Ready", SOON, NODES, |list| {
         items(list).iter().filter(|n| is_ready(n)).count() == 3
     });
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
+    plane.wait_for("something answers DNS", SOON, slices, |list| {
+        list.to_string().contains("\"ready\":true")
+    });
     // Last, and in its wait: between two waits the container runs, and nothing is wrong to be seen.
     plane.wait_for("every failure shows", SOON, KUBE_SYSTEM, |list| {
         let all = |word: &str| {
