@@ -27,7 +27,7 @@ use crate::{
         facts::{Asked, Facts},
         finding::Finding,
         plan::{
-            Draft, Plan, Request,
+            Draft, Plan, Request, sought,
             upgrade::{self, Goal},
         },
         revision::Recorded,
@@ -312,10 +312,12 @@ impl Means<'_> {
         };
         let (mut hops, mut offered) = (vec![], vec![]);
         if let Some(source) = source {
-            offered = self.charts.offered(&source).await?;
+            let questions = sought::for_upgrade(cni, current, &goal);
+            offered = self.charts.sought(&source, &questions, |_| false).await?;
+            let one = !source.has_versions() || cni.and_then(|c| c.installing).is_none();
             // A chart that is named is where to go.
             let goal = match offered.as_slice() {
-                [only] if args.chart.is_some() && args.version.is_none() => {
+                [only] if one && args.chart.is_some() && args.version.is_none() => {
                     Goal::Exactly(only.version.clone())
                 }
                 _ => goal,
@@ -565,7 +567,11 @@ impl Means<'_> {
         let (Some(installing), Some(version)) = (installing, version) else {
             return Ok(Err(no_release(&facts)?));
         };
-        let source = ChartSource::of(installing, self.args.repo.as_deref())?;
+        let named = self.args.chart.as_deref().map(ChartSource::chart).transpose()?;
+        let source = match named.and_then(|chart| chart.versions()) {
+            Some(source) => source,
+            None => ChartSource::of(installing, self.args.repo.as_deref())?,
+        };
         let chart = self.charts.fetch(&source, Some(&version)).await?;
         let release = facts.release.as_ref().map(|r| &r.release);
         let (name, namespace) = match release {
