@@ -2,7 +2,6 @@
 
 use std::{fs, path::PathBuf};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{
@@ -374,10 +373,6 @@ fn a_registry_that_wants_a_login_takes_the_one_that_helm_keeps() {
         "install cilium --chart {} --version 1.19.6",
         registry.chart("cilium")
     );
-    let login = |password: &str| {
-        let login = STANDARD.encode(format!("someone:{password}"));
-        serde_json::json!({"auths": {&registry.host: {"auth": login}}}).to_string()
-    };
     let Some(ended) = with_both(&registry, &install, |run| run) else {
         return;
     };
@@ -396,7 +391,7 @@ fn a_registry_that_wants_a_login_takes_the_one_that_helm_keeps() {
                 continue;
             }
             let put = |run: Run| {
-                let run = run.file(place, login(password));
+                let run = run.file(place, registry.login("someone", password));
                 let value = run.home().join(value).display().to_string();
                 match variable {
                     "" => run,

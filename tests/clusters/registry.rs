@@ -113,6 +113,12 @@ impl Registry {
         digest(&self.content.tags[&format!("charts/{name}")][tag])
     }
 
+    /// What `helm registry login` leaves behind.
+    pub fn login(&self, name: &str, password: &str) -> String {
+        let login = STANDARD.encode(format!("{name}:{password}"));
+        json!({"auths": {&self.host: {"auth": login}}}).to_string()
+    }
+
     /// What was asked of it so far: method and path, each with its query.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("whole").clone()
