@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     sync::{Arc, Mutex},
     thread,
@@ -227,7 +227,10 @@ fn converse(
     if answer.sent == answer.body.len() {
         tls.conn.send_close_notify();
     }
-    tls.flush()
+    tls.flush()?;
+    // Closed with something unread, the system would take back what is still on its way.
+    tls.sock.shutdown(Shutdown::Write)?;
+    std::io::copy(&mut tls.sock, &mut std::io::sink()).map(drop)
 }
 
 fn answer(target: &str, login: Option<&str>, content: &Content, manner: Manner) -> Answer {

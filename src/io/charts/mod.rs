@@ -145,7 +145,7 @@ impl<'a> Charts<'a> {
             Place::Oci(reference) => {
                 // Two digests are right there, and have been compared.
                 pinned = None;
-                self.from_registry(source, reference, version).await?
+                self.tagged_archive(source, reference, version).await?
             }
             Place::Repository { url, chart } => {
                 let index = self.index(source).await?;

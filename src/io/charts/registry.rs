@@ -81,7 +81,7 @@ impl Charts<'_> {
     ///
     /// # Errors
     /// As [`ChartError`] says; [`ChartError::NoVersion`] with the nearest where the registry has others.
-    pub(super) async fn from_registry(
+    pub(super) async fn tagged_archive(
         &self,
         source: &ChartSource,
         reference: &str,
