@@ -46,6 +46,18 @@ pub fn opened(from: &[PathBuf], dry_run: Option<DryRun>, verb: &str) -> Result<C
     Ok(capture_file::load(from)?)
 }
 
+/// What a release's charts are had with.
+pub struct Ways<'w> {
+    /// Charts of this run.
+    pub charts: &'w Charts<'w>,
+    /// Without it what a chart renders is not known.
+    pub helm: Option<&'w Helm>,
+    /// `--chart`: a registry has other versions beside it.
+    pub chart: Option<&'w str>,
+    /// `--repo`; else the CNI's own place.
+    pub repo: Option<&'w str>,
+}
+
 /// A release, as it is told.
 pub struct Told {
     /// The CNI.
@@ -59,15 +71,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// What the capture tells; its chart from `repo`, or from the CNI's own place.
+    /// What the capture tells.
     ///
     /// # Errors
     /// A finding where there is no release; a failure where its chart cannot be had, or does not take the values.
     pub async fn of(
         facts: &Facts<'_>,
-        charts: &Charts<'_>,
-        helm: Option<&Helm>,
-        repo: Option<&str>,
+        ways: &Ways<'_>,
         values: &Value,
     ) -> Result<Result<Told, Finding>, Failure> {
         let release = facts.release.as_ref().map(|r| &r.release);
@@ -85,9 +95,7 @@ impl Told {
         };
         let place = Place {
             facts,
-            charts,
-            helm,
-            repo,
+            ways,
             installing,
             release: &name,
             namespace: &namespace,
@@ -112,9 +120,7 @@ impl Told {
     pub async fn revision(
         &self,
         facts: &Facts<'_>,
-        charts: &Charts<'_>,
-        helm: Option<&Helm>,
-        repo: Option<&str>,
+        ways: &Ways<'_>,
         (number, version): (i64, &str),
     ) -> Result<Kept, Failure> {
         let Some(installing) = self.cni.installing else {
@@ -122,9 +128,7 @@ impl Told {
         };
         let place = Place {
             facts,
-            charts,
-            helm,
-            repo,
+            ways,
             installing,
             release: &self.release,
             namespace: &self.namespace,
@@ -136,9 +140,7 @@ impl Told {
 /// Where a revision is, and what its chart is taken with.
 struct Place<'p> {
     facts: &'p Facts<'p>,
-    charts: &'p Charts<'p>,
-    helm: Option<&'p Helm>,
-    repo: Option<&'p str>,
+    ways: &'p Ways<'p>,
     installing: &'static Installing,
     release: &'p str,
     namespace: &'p str,
@@ -147,8 +149,13 @@ struct Place<'p> {
 impl Place<'_> {
     /// The revision as Helm's record would hold it; without helm what it renders is not known.
     async fn kept(&self, version: &str, revision: i64, values: &Value) -> Result<Kept, Failure> {
-        let source = ChartSource::of(self.installing, self.repo)?;
-        let chart = self.charts.fetch(&source, Some(version)).await;
+        let ways = self.ways;
+        let named = ways.chart.map(ChartSource::chart).transpose()?;
+        let source = match named.and_then(|chart| chart.versions()) {
+            Some(source) => source,
+            None => ChartSource::of(self.installing, ways.repo)?,
+        };
+        let chart = ways.charts.fetch(&source, Some(version)).await;
         let chart = chart.map_err(|error| match error {
             // Another version would be the plan of something else.
             ChartError::NoVersion { .. } => Failure {
@@ -158,7 +165,7 @@ impl Place<'_> {
             _ => error.into(),
         })?;
         let mut manifest = vec![];
-        if let Some(helm) = self.helm {
+        if let Some(helm) = ways.helm {
             let draft = Draft {
                 namespace: self.namespace.to_string(),
                 release: self.release.to_string(),

@@ -12,10 +12,16 @@ mod files;
 mod help;
 mod install;
 mod kubectl;
+mod oci;
+#[path = "../clusters/pki.rs"]
+#[allow(dead_code, reason = "only what a server needs")]
+mod pki;
 mod plans;
 #[path = "../clusters/programs.rs"]
 #[allow(dead_code, reason = "only helm and what is said of skipping")]
 mod programs;
+#[path = "../clusters/registry.rs"]
+mod registry;
 mod run;
 mod server;
 mod shells;

@@ -8,7 +8,7 @@
 //! * [`ControlPlane`]: real etcd, API server, controller manager and scheduler on free ports.
 //! * [`aks`], [`kubeadm`]: what such a cluster contains before anyone brings a CNI.
 //! * [`kubelet`]: plays its nodes, and the CNI's agents on them.
-//! * [`files`]: serves what is fetched by URL.
+//! * [`files`]: serves what is fetched by URL; [`registry`]: serves charts as a registry does.
 //! * [`Proxy`]: stands before an API server and fails as it is told.
 //! * [`RealNodes`]: real kubelets and containerd beside a real control plane, on which real CNIs run.
 //! * [`fill`]: thousands of nodes and pods; [`benchmark`]: what `status` takes there, beside kubectl.
@@ -30,6 +30,7 @@ mod pki;
 pub mod programs;
 pub mod proxy;
 pub mod real_nodes;
+pub mod registry;
 
 pub use api::Objects;
 pub use control_plane::{ControlPlane, Options};

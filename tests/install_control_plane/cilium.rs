@@ -1,9 +1,15 @@
 //! Cilium on AKS without a CNI: every minor that is known, with both helms.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::{
-    clusters::{Behaviour, kubelet::Which},
+    clusters::{
+        Behaviour,
+        kubelet::Which,
+        registry::{self, Manner},
+    },
     story::{KUBE_SYSTEM, NODES, Ran, SOON, Story, is_ready, items, named, node_name},
 };
 
@@ -119,6 +125,53 @@ fn scenario_52_cilium_1_19_is_installed_once() {
 #[test]
 fn scenario_52_cilium_1_20_is_installed_once_after_a_failure() {
     installed("1.20.0", 3, |story| taken_back_first(story, "1.20.0", 3));
+}
+
+/// From a company's registry: with a login, a certificate of its own authority, and newer versions beside the one that is
+/// asked for.
+#[test]
+fn scenario_52_cilium_from_a_registry_is_installed_once() {
+    let Some(story) = Story::aks(3, 4) else { return };
+    let tags = [
+        ("cilium", "1.19.6", "cilium-1.19.6.tgz"),
+        ("cilium", "1.20.0", "cilium-1.20.0.tgz"),
+    ];
+    let registry = registry::serve(
+        Path::new(&story.chart("")),
+        &tags,
+        Manner::Login("someone", "let-me-in"),
+    );
+    let place = |name: &str, text: String| {
+        let file = story.plane.dir().join(name);
+        std::fs::write(&file, text).expect("a file");
+        file
+    };
+    let authority = place("registry.pem", registry.authority.clone());
+    let login = place("registry.json", registry.login("someone", "let-me-in"));
+    let chart = registry.chart("cilium");
+    let install = || {
+        let mut command = story.command(&[
+            "install",
+            "cilium",
+            "--chart",
+            &chart,
+            "--version",
+            "1.19",
+            "--yes",
+        ]);
+        command
+            .env("SSL_CERT_FILE", &authority)
+            .env("HELM_REGISTRY_CONFIG", &login);
+        Ran::of(command.output().expect("the plugin starts"))
+    };
+    install().expect(0, &["1.19.6", "DONE", "the network was seen to work"]);
+    assert_eq!(registry.pulls(), 1, "what was planned is what was installed");
+    story.status().expect("healthy", 0, &[]);
+    story.only_the_record_is_left("kube-system/cilium", "1.19.6");
+
+    let writes = story.writes().len();
+    install().expect(0, &["NOTHING TO DO"]);
+    assert_eq!(story.writes().len(), writes, "the second run writes nothing");
 }
 
 /// Acceptance scenario 52: the same cluster gives the same plan, byte for byte, in every format.

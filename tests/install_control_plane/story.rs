@@ -314,7 +314,8 @@ impl Story {
 }
 
 impl Ran {
-    fn of(output: std::process::Output) -> Ran {
+    /// What a run that has ended said.
+    pub fn of(output: std::process::Output) -> Ran {
         plugin::fits_its_schema(&String::from_utf8_lossy(&output.stdout));
         Ran {
             exit: output.status.code().unwrap_or(-1),

@@ -18,7 +18,7 @@ use crate::{
         change::{Event, where_it_stands},
         cni::Cni,
         facts::{Asked, Facts},
-        plan::version,
+        plan::{sought, version},
     },
     io::{
         change::{self, Former, Job, planning::expected},
@@ -210,7 +210,8 @@ async fn offered(
     found: &Interrupted,
     asked: &Asked,
 ) -> Result<String, Failure> {
-    let offered = charts.offered(source).await?;
+    let questions = sought::for_install(cni, Some(wanted));
+    let offered = charts.sought(source, &questions, |_| true).await?;
     let capture = cluster::read(&found.connection, asked, &|_, _, _| {}).await?;
     let facts = Facts::of(&capture, asked);
     let (offered, _) = version::choose(&offered, cni, Some(wanted), &facts).map_err(|finding| Failure {

@@ -9,7 +9,7 @@ use crate::{
     cli::{
         Failure, Outcome,
         changing::{self, DryRun, Output, of_plans, opened, tell_end},
-        from_file::{self, Told},
+        from_file::{self, Told, Ways},
         global::Global,
         replacing::{Hop, Pacing, Standing, agreed, carry_out, drawn, live, refused},
         signals::Signals,
@@ -203,8 +203,13 @@ async fn offline(
     let values = changing::user_values(&args.values, &[], &[], &[])?;
     let charts = Charts::new(helm.as_ref().ok())?;
     let facts = Facts::of(&capture, &asked);
-    let (program, repo) = (helm.as_ref().ok(), args.repo.as_deref());
-    let told = match Told::of(&facts, &charts, program, repo, &values).await? {
+    let ways = Ways {
+        charts: &charts,
+        helm: helm.as_ref().ok(),
+        chart: None,
+        repo: args.repo.as_deref(),
+    };
+    let told = match Told::of(&facts, &ways, &values).await? {
         Ok(told) => told,
         Err(finding) => return refused(Change::Rollback, finding, args.output, terminal),
     };
@@ -220,7 +225,7 @@ async fn offline(
     {
         return refused(Change::Rollback, finding, args.output, terminal);
     }
-    let to = told.revision(&facts, &charts, program, repo, revision).await?;
+    let to = told.revision(&facts, &ways, revision).await?;
     let request = request(args, global, Some(told.cni));
     let replacing = Replacing {
         from: &told.kept.recorded,

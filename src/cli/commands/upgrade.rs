@@ -9,7 +9,7 @@ use crate::{
     cli::{
         Failure, Outcome,
         changing::{self, DryRun, Opened, Output, of_plans, opened, tell_end},
-        from_file::{self, Told},
+        from_file::{self, Told, Ways},
         global::Global,
         replacing::{Hop, Named, Pacing, Standing, agreed, carry_out, drawn, live, looked_again, refused},
         signals::Signals,
@@ -25,7 +25,7 @@ use crate::{
         facts::{Asked, Facts},
         finding::Finding,
         plan::{
-            Plan, Request,
+            Plan, Request, sought,
             upgrade::{self, Goal},
         },
         revision::Recorded,
@@ -300,10 +300,12 @@ impl Means<'_> {
         };
         let (mut hops, mut offered) = (vec![], vec![]);
         if let Some(source) = source {
-            offered = self.charts.offered(&source).await?;
+            let questions = sought::for_upgrade(cni, current, &goal);
+            offered = self.charts.sought(&source, &questions, |_| false).await?;
+            let one = !source.has_versions() || cni.and_then(|c| c.installing).is_none();
             // A chart that is named is where to go.
             let goal = match offered.as_slice() {
-                [only] if args.chart.is_some() && args.version.is_none() => {
+                [only] if one && args.chart.is_some() && args.version.is_none() => {
                     Goal::Exactly(only.version.clone())
                 }
                 _ => goal,
@@ -543,14 +545,13 @@ impl Means<'_> {
     /// are the user's.
     async fn offline(&self, capture: &Capture) -> Result<Result<Vec<Planned>, Finding>, Failure> {
         let facts = Facts::of(capture, self.asked);
-        let told = Told::of(
-            &facts,
-            self.charts,
-            self.helm.as_ref().ok(),
-            self.args.repo.as_deref(),
-            &self.request.user_values,
-        );
-        let told = match told.await? {
+        let ways = Ways {
+            charts: self.charts,
+            helm: self.helm.as_ref().ok(),
+            chart: self.args.chart.as_deref(),
+            repo: self.args.repo.as_deref(),
+        };
+        let told = match Told::of(&facts, &ways, &self.request.user_values).await? {
             Ok(told) => told,
             Err(finding) => return Ok(Err(finding)),
         };

@@ -246,11 +246,14 @@ pub static CHART_UNUSABLE: Code = Code {
     fix: "Where the network is closed, fetch the chart on a machine that can and name the file:\n\
           helm pull cilium --repo https://helm.cilium.io --version X.Y.Z\n\
           kubectl byocni install cilium --chart ./cilium-X.Y.Z.tgz\n\
+          A registry that wants a login takes helm's; an authority of your own is named with SSL_CERT_FILE=FILE:\n\
+          helm registry login REGISTRY\n\
           Where a digest differs, find out why before anything else: a proxy's login page is the \
           harmless case.",
     sources: &[
         "https://helm.sh/docs/topics/charts/",
         "https://helm.sh/docs/helm/helm_pull/",
+        "https://helm.sh/docs/topics/registries/",
     ],
 };
 

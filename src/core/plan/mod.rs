@@ -13,6 +13,7 @@ pub mod preflight;
 pub mod rights;
 pub mod server;
 pub mod set;
+pub mod sought;
 pub mod tree;
 pub mod upgrade;
 pub mod values;

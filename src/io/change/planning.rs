@@ -9,7 +9,7 @@ use super::{interrupted, journal, lock, records, rendered::taken, replacing::edi
 use crate::{
     core::{
         capture::{Capture, Source},
-        chart::Chart,
+        chart::{Chart, Offered},
         cni::{Cni, minor_of},
         codes::change::{CHANGE_LOCKED, CHART_UNUSABLE, HELM_MISSING, HELM_TOO_OLD, PROBE_DENIED},
         facts::{Asked, Facts},
@@ -20,7 +20,7 @@ use crate::{
         manifest::Object,
         plan::{
             self, Draft, Inputs, Installed, Plan, Request, Surroundings, diff, preflight::RENDERED, rights,
-            upgrade, version,
+            sought, upgrade, version,
         },
         text::Text,
     },
@@ -335,7 +335,12 @@ impl Planner<'_> {
         };
         let version = match (self.request.cni, self.version) {
             (Some(cni), wanted) => {
-                let offered = self.charts.offered(source).await.map_err(|e| chart_finding(&e))?;
+                let questions = sought::for_install(cni, wanted);
+                // What is named is found or not; without a name it must suit, too.
+                let enough =
+                    |found: &[Offered]| wanted.is_some() || version::choose(found, cni, None, facts).is_ok();
+                let offered = self.charts.sought(source, &questions, enough).await;
+                let offered = offered.map_err(|e| chart_finding(&e))?;
                 Some(version::choose(&offered, cni, wanted, facts)?.0.version)
             }
             (None, wanted) => wanted.map(str::to_string),

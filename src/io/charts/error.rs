@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::io::helm::HelmError;
+use crate::io::helm::{Cause, HelmError};
 
 /// Why a chart could not be had. Nothing was written anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -110,6 +110,14 @@ pub enum ChartError {
         /// The system's word.
         why: String,
     },
+    /// A registry did not give it.
+    #[error("{error}")]
+    Registry {
+        /// Its host, with the port, as `helm registry login` wants it.
+        host: String,
+        /// Helm's complaint.
+        error: HelmError,
+    },
     /// Helm could not do its part.
     #[error(transparent)]
     Helm(#[from] HelmError),
@@ -122,6 +130,11 @@ impl ChartError {
             Self::Named { hint, .. } => Some((*hint).to_string()),
             Self::Unreadable { .. } => Some("check the path, and whether this user may read it".into()),
             Self::Bad { hint, .. } => hint.map(str::to_string),
+            Self::Digest { by: "the user", .. } => Some(
+                "see whether it is the digest of this very version, which --version names: sha256sum FILE prints an \
+                 archive's, helm pull a registry's; if it is, the chart was changed after it was published: do not use it"
+                    .into(),
+            ),
             Self::Digest { .. } => Some(
                 "it was changed after it was published, or something on the way changed it: do not use it; \
                  ask who publishes it"
@@ -143,7 +156,10 @@ impl ChartError {
             ),
             Self::Manifest { hint, .. } | Self::Values { hint, .. } => hint.clone(),
             Self::Folder { .. } => Some("see whether there is room and a right to write: the folder is $TMPDIR".into()),
-            Self::Helm(error) => error.hint(),
+            Self::Registry { host, error } if error.cause() == Some(&Cause::RegistryLogin) => Some(format!(
+                "helm registry login {host}; or download the chart and name the file: --chart FILE"
+            )),
+            Self::Registry { error, .. } | Self::Helm(error) => error.hint(),
         }
     }
 }

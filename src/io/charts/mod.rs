@@ -10,6 +10,7 @@ mod ignore;
 mod index;
 mod manifest;
 mod recorded;
+mod registry;
 mod source;
 mod values_file;
 
@@ -33,7 +34,7 @@ use self::{
     source::Place,
 };
 use super::{
-    helm::{Cause, Helm, HelmError},
+    helm::{Helm, HelmError},
     private_folder::PrivateFolder,
 };
 use crate::core::{
@@ -87,19 +88,13 @@ impl<'a> Charts<'a> {
     }
 
     /// The versions that a source has, newest first. A folder, an archive and a URL have one; a registry lists none,
-    /// so its newest is fetched.
+    /// so its newest is fetched: [`Charts::sought`] asks it for more.
     ///
     /// # Errors
     /// As [`ChartError`] says.
     pub async fn offered(&self, source: &ChartSource) -> Result<Vec<Offered>, ChartError> {
         let (Place::Repository { chart, .. } | Place::LocalRepository { chart, .. }) = &source.place else {
-            let chart = self.fetch(source, None).await?.chart;
-            return Ok(vec![Offered {
-                version: chart.version,
-                app_version: chart.app_version,
-                kube_version: chart.kube_version,
-                digest: Some(chart.digest),
-            }]);
+            return Ok(vec![offer(&self.fetch(source, None).await?)]);
         };
         let index = self.index(source).await?;
         let entries = entries(&index, source, chart)?;
@@ -148,10 +143,9 @@ impl<'a> Charts<'a> {
                 read_bounded(&path)?
             }
             Place::Oci(reference) => {
-                let (path, manifest) = self.pull_tag(source, reference, version).await?;
-                // The digest that registries show is the manifest's: where it is the pinned one, it has been checked.
-                pinned = pinned.filter(|pinned| manifest.as_ref() != Some(pinned));
-                read_bounded(&path)?
+                // Two digests are right there, and have been compared.
+                pinned = None;
+                self.tagged_archive(source, reference, version).await?
             }
             Place::Repository { url, chart } => {
                 let index = self.index(source).await?;
@@ -272,31 +266,6 @@ impl<'a> Charts<'a> {
         })
     }
 
-    /// From a registry, where versions are tags: `1.2.3` is not `v1.2.3`, and projects have either.
-    async fn pull_tag(
-        &self,
-        source: &ChartSource,
-        reference: &str,
-        version: Option<&str>,
-    ) -> Result<(PathBuf, Option<String>), ChartError> {
-        let helm = self.helm(source)?;
-        let first = helm.pull(reference, version, None).await;
-        let other = match (&first, version) {
-            (Err(error), Some(version)) if error.cause() == Some(&Cause::ChartNotFound) => {
-                match version.strip_prefix('v') {
-                    Some(bare) => bare.to_string(),
-                    None => format!("v{version}"),
-                }
-            }
-            _ => return Ok(first?),
-        };
-        match helm.pull(reference, Some(&other), None).await {
-            Ok(pulled) => Ok(pulled),
-            // What the user wrote is what is not there.
-            Err(_) => Ok(first?),
-        }
-    }
-
     /// The repository's index, read once.
     async fn index(&self, source: &ChartSource) -> Result<Arc<Index>, ChartError> {
         let key = source.shown();
@@ -334,6 +303,17 @@ fn recall<K: PartialEq, T: Clone>(known: &Known<K, T>, key: &K) -> Option<T> {
 fn keep<K, T: Clone>(known: &Known<K, T>, key: K, value: &T) {
     if let Ok(mut all) = known.lock() {
         all.push((key, value.clone()));
+    }
+}
+
+/// A chart that is at hand, as an index would list it.
+fn offer(fetched: &Fetched) -> Offered {
+    let chart = &fetched.chart;
+    Offered {
+        version: chart.version.clone(),
+        app_version: chart.app_version.clone(),
+        kube_version: chart.kube_version.clone(),
+        digest: Some(chart.digest.clone()),
     }
 }
 

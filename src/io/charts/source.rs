@@ -47,7 +47,14 @@ impl ChartSource {
         let (text, pinned) = pin(named)?;
         let place = if let Some(rest) = text.strip_prefix("oci://") {
             no_login(named, rest)?;
-            Place::Oci(text.to_string())
+            if rest.trim_end_matches('/').split('/').nth(1).is_none() {
+                return Err(wrong(
+                    named,
+                    "it names a registry and no chart in it",
+                    "name the chart, too: --chart oci://REGISTRY/FOLDER/CHART",
+                ));
+            }
+            Place::Oci(text.trim_end_matches('/').to_string())
         } else if text.starts_with("https://") || text.starts_with("http://") {
             no_login(named, text.split_once("//").map_or("", |(_, rest)| rest))?;
             Place::Url(text.to_string())
@@ -145,6 +152,38 @@ impl ChartSource {
             Place::Folder(_) | Place::Archive(_) | Place::LocalRepository { .. } => false,
             Place::Url(_) | Place::Oci(_) | Place::Repository { .. } => true,
         }
+    }
+
+    /// Whether it has a chart in many versions, and not one chart.
+    pub fn has_versions(&self) -> bool {
+        match self.place {
+            Place::Folder(_) | Place::Archive(_) | Place::Url(_) => false,
+            Place::Oci(_) => self.pinned.is_none() && !self.is_tagged(),
+            Place::Repository { .. } | Place::LocalRepository { .. } => true,
+        }
+    }
+
+    /// Where the other versions of the chart are: a registry has them beside what is named by tag or digest. Nothing for a
+    /// chart that stands alone.
+    pub fn versions(&self) -> Option<Self> {
+        let place = match &self.place {
+            Place::Oci(reference) if self.is_tagged() => {
+                let untagged = reference
+                    .rsplit_once(':')
+                    .map_or(reference.as_str(), |(before, _)| before);
+                Place::Oci(untagged.to_string())
+            }
+            place @ (Place::Oci(_) | Place::Repository { .. } | Place::LocalRepository { .. }) => {
+                place.clone()
+            }
+            Place::Folder(_) | Place::Archive(_) | Place::Url(_) => return None,
+        };
+        Some(ChartSource { place, pinned: None })
+    }
+
+    /// Whether it names a tag of a registry: `oci://r/charts/net:1.2.3`.
+    pub(super) fn is_tagged(&self) -> bool {
+        matches!(&self.place, Place::Oci(reference) if reference.rsplit('/').next().is_some_and(|name| name.contains(':')))
     }
 
     /// As the user would write it: for a repository the repository alone.

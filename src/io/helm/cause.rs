@@ -32,6 +32,12 @@ pub enum Cause {
     },
     /// The chart or this version of it is not in the repository.
     ChartNotFound,
+    /// The registry lists no tag that helm reads as a version: it passes over those with a `v`.
+    NoTags,
+    /// What was coming broke off.
+    BrokenOff,
+    /// What came has not the digest that the registry announced.
+    Mismatched,
     /// The chart asks for another version of Kubernetes.
     KubernetesVersion,
     /// The values are not what the chart's schema allows.
@@ -204,8 +210,19 @@ impl Cause {
         ]) {
             return Cause::Network;
         }
+        if has("unable to locate any tags") {
+            return Cause::NoTags;
+        }
+        // Before what is missing: the digest of a blob holds any digits.
+        if any(&["expected content size", "unexpected eof"]) {
+            return Cause::BrokenOff;
+        }
+        if has("mismatched digest") {
+            return Cause::Mismatched;
+        }
         if (any(&["chart", "fetchreference"]) && has("not found"))
-            || any(&["manifest unknown", "unable to locate any tags", "404 not found"])
+            || any(&["manifest unknown", "name unknown", "404 not found"])
+            || (has("response status code") && word(&low, "404"))
             || any(&[
                 "no chart version found",
                 "no chart name found",
@@ -258,6 +275,11 @@ impl Cause {
             }
             Cause::KubernetesVersion => with("the chart does not suit this version of Kubernetes"),
             Cause::ChartNotFound => with("there is no such chart or version"),
+            Cause::NoTags => {
+                with("the registry lists no version that helm reads: tags with a v are none to it")
+            }
+            Cause::BrokenOff => with("the chart's source broke off in the middle"),
+            Cause::Mismatched => with("what came is not what the registry announced"),
             Cause::Schema => with("the chart does not allow these values"),
             Cause::Template => with("the chart cannot be rendered with these values"),
             Cause::RegistryLogin => with("the chart's source wants a login"),
@@ -299,6 +321,14 @@ impl Cause {
             }
             Cause::ChartNotFound => {
                 "see what there is: the repository's index.yaml, or the registry's list of tags"
+            }
+            Cause::NoTags => "name the version in full, as its project writes it: --version v1.2.3",
+            Cause::BrokenOff => {
+                "try again; if it breaks off again, ask who runs the registry or a proxy on the way, or name a downloaded \
+                 chart: --chart FILE"
+            }
+            Cause::Mismatched => {
+                "try again; if it stays so, it is changed on the way or in the registry: do not use it, ask who runs it"
             }
             Cause::KubernetesVersion => "choose another version: --version VERSION",
             Cause::Schema | Cause::Template => "compare the values with the chart's: helm show values CHART",

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{archive::Files, *};
+use crate::io::helm::Cause;
 
 /// A chart with nothing wrong.
 fn healthy() -> Files {
@@ -462,6 +463,7 @@ fn what_names_no_chart_is_refused_and_no_login_is_repeated() {
         "ftp://h/x.tgz",
         "https:///x",
         "oci://",
+        "oci://r.example:5000",
         "https://u:s3cret@h/x.tgz",
     ] {
         let error = ChartSource::chart(named).expect_err(named);
@@ -533,7 +535,7 @@ async fn a_registrys_tags_may_have_a_v_and_its_digest_is_the_manifests() {
         assert!(matches!(error, ChartError::Digest { .. }), "{error}");
         let error = fetch("oci://r/net", "9.9.9").await.expect_err("no such tag");
         assert!(
-            matches!(&error, ChartError::Helm(e) if e.cause() == Some(&Cause::ChartNotFound)),
+            matches!(&error, ChartError::Registry { error, .. } if error.cause() == Some(&Cause::ChartNotFound)),
             "{error}"
         );
     }

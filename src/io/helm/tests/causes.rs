@@ -136,6 +136,18 @@ const SAID: &[(&str, &str)] = &[
         "Error: unable to locate any tags in provided repository: oci://127.0.0.1:5999/c/flannel",
     ),
     (
+        "no repository",
+        "Error: GET \"https://127.0.0.1:5999/v2/c/nett/tags/list\": response status code 404: name unknown: name unknown",
+    ),
+    (
+        "half",
+        "Error: failed to perform \"Push\" on destination: read failed: expected content size of 212169, got 106084, for digest sha256:c5f013912360d1a334f44ef25f36da59ba3414cdb48f466ee12d0c4fdff27883: unexpected EOF",
+    ),
+    (
+        "changed",
+        "Error: failed to perform \"Push\" on destination: mismatched digest",
+    ),
+    (
         "cut off",
         "Error: failed to perform \"FetchReference\" on source: Get \"https://h/v2/c/flannel/manifests/v0.28.4\": EOF",
     ),
