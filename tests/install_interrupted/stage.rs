@@ -406,6 +406,11 @@ impl Run {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("the plugin runs");
     }
 
+    /// Whether it has not ended yet.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
     /// Types this into its terminal.
     pub fn types(&mut self, keys: &str) {
         use std::io::Write as _;

@@ -121,7 +121,8 @@ fn scenario_34_a_login_that_ends_in_the_middle_of_a_rollout() {
     stage
         .proxy
         .rule(|asked| (!asked.by_helm()).then_some(Fault::Answer(401)));
-    let told = run.end(MINUTE * 2);
+    // The lock is given up once it could not be renewed for two minutes.
+    let told = run.end(MINUTE * 3);
     assert_eq!(told.exit, Some(7), "{told:#?}");
     assert!(said(&told).contains("kubectl byocni resume"), "{told:#?}");
     assert_eq!(stage.phase().as_deref(), Some("rolling"));

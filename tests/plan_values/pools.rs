@@ -230,6 +230,17 @@ fn flannel_takes_the_nodes_blocks_or_says_why_not() {
         json!({"spec": {"podCIDR": "", "podCIDRs": []}}),
     );
     assert_eq!(lost.flannel(&[], &[]).blocking(), ["node-pod-cidr-missing"]);
+    // One that has just joined gets its own in a moment, where others have theirs.
+    let joined = good.capture().taken_at - jiff::SignedDuration::from_secs(20);
+    let joined = json!({"metadata": {"creationTimestamp": joined.to_string()}});
+    let joining = lost.patched("Node", &names[1], joined.clone());
+    assert!(
+        joining.flannel(&[], &[]).blocking().is_empty(),
+        "{}",
+        joining.flannel(&[], &[]).page()
+    );
+    let all = Cluster::fresh().every("Node", joined);
+    assert_eq!(all.flannel(&[], &[]).blocking(), ["node-pod-cidr-missing"]);
     // kube-proxy's range holds some only: the nodes' own network does.
     let odd = Cluster::kubeadm().patched(
         "ConfigMap",

@@ -139,6 +139,9 @@ fn what_is_wrapped_is_found() {
         "needle-1A".to_owned(),
         format!("key: {}", STANDARD.encode("{\"a\": \"needle-1A\"}")),
         format!("{{\"release\":\"{zipped}\"}}"),
+        // Behind what base64 may be itself, of any length.
+        format!("a/{zipped}"),
+        format!("abcdef/{}", STANDARD.encode("{\"a\": \"needle-1A\"}")),
         format!("{{\"release\":\"{}\"}}", STANDARD.encode(&zipped)),
     ] {
         assert!(holds(&text, "needle-1A"), "{text}");

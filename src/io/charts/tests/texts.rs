@@ -152,6 +152,7 @@ fn manifests_are_named_by_url() {
         ("https://h/a/Kube-Net.yml", "kube-net", "https://h/a/Kube-Net.yml"),
         // A signature stays where it is.
         ("https://h/net.yaml?sig=secret", "net", "https://h/net.yaml?…"),
+        ("https://h/net.yaml?for=a/b", "net", "https://h/net.yaml?…"),
         ("https://h/%20", "20", "https://h/%20"),
         ("https://h/__", "cni", "https://h/__"),
     ] {

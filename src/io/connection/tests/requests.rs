@@ -496,6 +496,8 @@ async fn a_list_whose_token_has_expired_begins_again() {
     // A server that goes on so is not asked for ever.
     let server = Server::start(vec![page("t1", "a"), gone.clone(), page("t2", "a"), gone]).await;
     let connection = server.connect(Flags::default()).await;
-    let ended = list::all::<Node>(&connection, "/api/v1/nodes", 1, JSON, |node| node).await;
+    let asking = list::all::<Node>(&connection, "/api/v1/nodes", 1, JSON, |node| node);
+    let ended = tokio::time::timeout(Duration::from_secs(30), asking).await;
+    let ended = ended.expect("an end");
     assert!(matches!(ended, Err(RequestError::Gone { .. })), "{ended:?}");
 }
