@@ -76,6 +76,10 @@ fn is_ready(object: &Value) -> bool {
     condition(object, "Ready")["status"] == "True"
 }
 
+fn ready_is(status: &str) -> Value {
+    serde_json::json!({"status": {"conditions": [{"type": "Ready", "status": status}]}})
+}
+
 fn pods(namespace: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/pods")
 }
@@ -296,6 +300,24 @@ fn a_lost_node_becomes_unknown_and_comes_back() {
     );
     kubelet.set(&lost, Behaviour::Healthy);
     plane.wait_for("the node is back", SOON, &path, is_ready);
+
+    // What the controller of nodes writes late, of a node that is back, does not stay.
+    let all = plane.get(&pods("kube-system")).expect("pods");
+    let pod = named(&all, "kube-proxy")[0];
+    let path = format!(
+        "{}/{}",
+        pods("kube-system"),
+        pod["metadata"]["name"].as_str().expect("a name")
+    );
+    let (status, late) = (format!("{path}/status"), ready_is("False"));
+    plane
+        .ask(|client| async move {
+            clusters::Objects::new(client)
+                .merge_conditions(&status, &late)
+                .await
+        })
+        .expect("written");
+    plane.wait_for("the kubelet reports it anew", SOON, &path, is_ready);
 }
 
 #[test]

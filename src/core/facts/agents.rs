@@ -423,7 +423,15 @@ fn waits_for(pod: &Pod) -> String {
             Some(reason) => format!("container {} waits ({reason})", container.name.line(60)),
             None => format!("container {} runs and is not Ready", container.name.line(60)),
         },
-        None => "its containers have not been made".into(),
+        None if pod.status.container_statuses.is_empty() => "its containers have not been made".into(),
+        // So the controller of nodes leaves the pods of a node that was silent, until its kubelet reports them anew.
+        None => {
+            let word = match pod.condition("Ready") {
+                Some(ready) if !ready.reason.is_empty() => format!(" ({})", ready.reason.line(60)),
+                _ => String::new(),
+            };
+            format!("its containers are ready, and the pod is not{word}")
+        }
     }
 }
 
@@ -475,6 +483,35 @@ mod tests {
         assert_eq!(reason_in(&Text::new("\n \n")), None);
         let long = reason_in(&Text::new(&"x".repeat(500))).unwrap_or_default();
         assert_eq!(long.chars().count(), 160);
+    }
+
+    #[test]
+    fn what_a_pod_waits_for_is_told_from_its_containers() {
+        let said = |status: serde_json::Value| {
+            let pod = serde_json::json!({"metadata": {"name": "p", "namespace": "n"}, "status": status});
+            waits_for(&serde_json::from_value(pod).expect("a pod"))
+        };
+        let not_ready = |containers: serde_json::Value, reason: &str| {
+            said(serde_json::json!({
+                "conditions": [{"type": "Ready", "status": "False", "reason": reason}],
+                "containerStatuses": containers,
+            }))
+        };
+        let container = |ready: bool| serde_json::json!([{"name": "c", "ready": ready, "state": {}}]);
+        assert_eq!(said(serde_json::json!({})), "its containers have not been made");
+        assert_eq!(
+            not_ready(container(false), ""),
+            "container c runs and is not Ready"
+        );
+        // Somebody else than the kubelet wrote the condition.
+        assert_eq!(
+            not_ready(container(true), ""),
+            "its containers are ready, and the pod is not"
+        );
+        assert_eq!(
+            not_ready(container(true), "ReadinessGatesNotReady"),
+            "its containers are ready, and the pod is not (ReadinessGatesNotReady)"
+        );
     }
 
     #[test]

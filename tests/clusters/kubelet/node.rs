@@ -153,10 +153,10 @@ impl Node {
         match message {
             Message::Pod(pod) => {
                 let uid = pod.metadata.uid.clone();
-                self.plays
-                    .entry(uid)
-                    .and_modify(|play| play.pod = (*pod).clone())
-                    .or_insert_with(|| Play::new(*pod));
+                match self.plays.get_mut(&uid) {
+                    Some(play) => play.heard(*pod),
+                    None => drop(self.plays.insert(uid, Play::new(*pod))),
+                }
             }
             Message::Gone(uid) => self.forget(&uid),
             Message::Look | Message::Stop => {}

@@ -14,6 +14,22 @@ use super::Behaviour;
 pub struct Pod {
     pub metadata: Metadata,
     pub spec: Spec,
+    #[serde(default)]
+    pub status: Status,
+}
+
+/// What the API says of a pod: not only a kubelet writes there.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Status {
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub status: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -149,6 +165,20 @@ impl Play {
     /// The containers run, or ran and will again.
     pub fn has_started(&self) -> bool {
         matches!(self.stage, Stage::Running | Stage::Crashed(_) | Stage::Completed)
+    }
+
+    /// Takes the pod as the API has it now. Where somebody else has written another word on it being Ready, as the
+    /// controller of nodes does for a node that was silent, this kubelet reports it anew.
+    pub fn heard(&mut self, pod: Pod) {
+        let ready = pod.status.conditions.iter().find(|c| c.kind == "Ready");
+        let sent = self.sent["conditions"].as_array().into_iter().flatten();
+        let mut sent = sent.filter(|condition| condition["type"] == "Ready");
+        if let (Some(ready), Some(sent)) = (ready, sent.next())
+            && sent["status"] != ready.status.as_str()
+        {
+            self.sent = Value::Null;
+        }
+        self.pod = pod;
     }
 
     /// Between an exit and the next start.
