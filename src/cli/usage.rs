@@ -84,7 +84,7 @@ fn of_habit(wrong: &str, words: &[String]) -> Option<String> {
         "upgrade" | "history" if cni::ALL.iter().any(|cni| cni.id == wrong) => Some(format!(
             "which CNI it is, is found by itself: 'kubectl byocni {verb}' without '{wrong}'"
         )),
-        "rollback" if ["--to", "--version", "--revision", "--to-revision"].contains(&wrong) => Some(
+        "rollback" if ["--to", "--revision", "--to-revision"].contains(&wrong) => Some(
             "it goes to a revision, by its number: 'kubectl byocni rollback 3'; 'kubectl byocni history' lists them"
                 .into(),
         ),
@@ -204,7 +204,6 @@ mod tests {
             ("upgrade v1.19.6", "'--version 1.19.6' in one hop"),
             ("install cilium 1.19", "'--version 1.19'"),
             ("rollback --to 1.19", "by its number"),
-            ("rollback --version=1.19.6", "by its number"),
             ("rollback --to-revision=3", "by its number"),
         ] {
             let said = said(line);

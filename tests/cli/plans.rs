@@ -398,6 +398,12 @@ fn a_rollback_is_planned_from_a_capture() {
             ended.said()
         );
     }
+    let ended = byocni("rollback --version 1.17.18").end();
+    assert!(
+        ended.code == Some(2) && ended.stderr.contains("by its number"),
+        "{}",
+        ended.said()
+    );
     for (words, said) in [
         ("--dry-run=client", "<REVISION>"),
         ("1 --dry-run=client", "--version"),

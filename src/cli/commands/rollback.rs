@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires_all = ["dry_run", "revision", "version"])]
     from: Vec<PathBuf>,
     /// With --from: the chart's version in that revision, as kubectl byocni history lists it
-    #[arg(long, value_name = "VERSION", requires = "from")]
+    #[arg(long, value_name = "VERSION")]
     version: Option<String>,
     /// With --from: where its chart is looked for, a URL, oci://…, or a folder of charts [default: the project's own repository]
     #[arg(long, value_name = "REPO", value_hint = ValueHint::DirPath, requires = "from")]
@@ -98,6 +98,12 @@ async fn rolled_back(
     terminal: &Terminal,
     signals: &Signals,
 ) -> Result<Outcome, Failure> {
+    if args.version.is_some() && args.from.is_empty() {
+        return Err(Failure::usage(
+            "a revision is named by its number, and its record says its version: --version is for --from alone",
+            "kubectl byocni history, then kubectl byocni rollback REVISION",
+        ));
+    }
     let asked = Asked::default();
     let helm = Helm::find(&Environment::read()).await;
     if let (Some(number), Some(version), false) = (args.revision, &args.version, args.from.is_empty()) {
