@@ -1,11 +1,12 @@
 //! Charts from a registry: a real one by its protocol, asked by helm 3 and helm 4 for the built plugin.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use serde_json::Value;
 
 use super::{
-    programs::{self, helm, required_or_skip},
+    plans::{charts, json},
+    programs::{helm, required_or_skip},
     registry::{Manner, Registry, digest, serve},
     run::{Ended, Run, byocni, example, shot},
 };
@@ -32,11 +33,6 @@ const WITH_A_V: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The folder of charts.
-fn charts() -> Option<PathBuf> {
-    required_or_skip("charts", programs::charts())
-}
-
 fn registry(charts_in_it: &[(&str, &str, &str)], manner: Manner) -> Option<Registry> {
     Some(serve(&charts()?, charts_in_it, manner))
 }
@@ -49,6 +45,14 @@ fn asked(registry: &Registry, arguments: &str, major: u8) -> Option<Run> {
         .env("HELM_BIN", &program.display().to_string());
     let authority = run.home().join("authority.pem").display().to_string();
     Some(run.env("SSL_CERT_FILE", &authority))
+}
+
+/// Cilium's install in a version that is not the newest.
+fn install_1_19_6(registry: &Registry) -> String {
+    format!(
+        "install cilium --chart {} --version 1.19.6",
+        registry.chart("cilium")
+    )
 }
 
 /// A plan of theirs for a cluster without a CNI.
@@ -68,10 +72,6 @@ fn with_both(registry: &Registry, arguments: &str, prepare: impl Fn(Run) -> Run)
         "helm 3 and helm 4"
     );
     Some(new)
-}
-
-fn json(ended: &Ended) -> Value {
-    serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {}", ended.said()))
 }
 
 /// A plan in JSON that may begin, and how many archives were pulled for it.
@@ -100,10 +100,7 @@ fn a_version_that_is_named_is_planned_whatever_is_newest() {
     let Some(registry) = registry(CILIUM, Manner::Open) else {
         return;
     };
-    let install = format!(
-        "install cilium --chart {} --version 1.19.6",
-        registry.chart("cilium")
-    );
+    let install = install_1_19_6(&registry);
     let Some(ended) = with_both(&registry, &install, |run| run) else {
         return;
     };
@@ -369,10 +366,7 @@ fn a_registry_that_wants_a_login_takes_the_one_that_helm_keeps() {
     let Some(registry) = registry(CILIUM, Manner::Login("someone", "let-me-in")) else {
         return;
     };
-    let install = format!(
-        "install cilium --chart {} --version 1.19.6",
-        registry.chart("cilium")
-    );
+    let install = install_1_19_6(&registry);
     let Some(ended) = with_both(&registry, &install, |run| run) else {
         return;
     };
@@ -422,10 +416,7 @@ fn an_authority_that_nobody_named_is_not_trusted() {
     let Some(registry) = registry(CILIUM, Manner::Open) else {
         return;
     };
-    let install = format!(
-        "install cilium --chart {} --version 1.19.6",
-        registry.chart("cilium")
-    );
+    let install = install_1_19_6(&registry);
     let strangers = |run: Run| {
         run.file(
             "authority.pem",
@@ -453,10 +444,7 @@ fn an_archive_that_does_not_come_whole_is_no_chart() {
         let Some(registry) = registry(CILIUM, manner) else {
             return;
         };
-        let install = format!(
-            "install cilium --chart {} --version 1.19.6",
-            registry.chart("cilium")
-        );
+        let install = install_1_19_6(&registry);
         let Some(ended) = with_both(&registry, &install, |run| run) else {
             return;
         };

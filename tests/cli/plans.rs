@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The folder of charts.
-fn charts() -> Option<PathBuf> {
+pub fn charts() -> Option<PathBuf> {
     required_or_skip("charts", programs::charts())
 }
 
@@ -39,7 +39,8 @@ fn with_helm(run: Run, major: u8) -> Option<Run> {
     Some(run.env("HELM_BIN", &program.display().to_string()))
 }
 
-fn json(ended: &Ended) -> Value {
+/// A plan as a program reads it.
+pub fn json(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {}", ended.said()))
 }
 

@@ -50,7 +50,7 @@ impl Charts<'_> {
                     }
                 }
                 Sought::Minor(major, minor) => {
-                    let range = format!("~{major}.{minor}.0");
+                    let range = within(*major, *minor);
                     self.newest(source, reference, Some(&range)).await
                 }
                 Sought::Newest => self.newest(source, reference, None).await,
@@ -158,7 +158,7 @@ impl Charts<'_> {
         if !source.has_versions() {
             return None;
         }
-        let minor = minor_of(version).map(|(major, minor)| format!("~{major}.{minor}.0"));
+        let minor = minor_of(version).map(|(major, minor)| within(major, minor));
         let mut nearest: Vec<String> = vec![];
         for range in minor.as_deref().map(Some).into_iter().chain([None]) {
             if let Ok(fetched) = self.newest(source, reference, range).await
@@ -210,6 +210,11 @@ impl Charts<'_> {
             error,
         })
     }
+}
+
+/// The stable patches of a minor, as helm writes a range.
+fn within(major: u64, minor: u64) -> String {
+    format!("~{major}.{minor}.0")
 }
 
 /// Whether the registry answers and has no such version.
